@@ -1,0 +1,48 @@
+# Each target does its own set-up in .venv, from constraints.txt, and says what it is doing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+NATIVE := $(shell find native CMakeLists.txt -type f 2>/dev/null)
+
+.PHONY: help setup demo test test-all check fuzz bench clean
+help:
+	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
+	@echo "make test    build and run all tests"
+	@echo "make check   format, lint, types, layers"
+	@echo "make fuzz    the file loader over damaged files, under address and undefined-behaviour sanitizers"
+	@echo "make bench   time binary convolutions against PyTorch float32"
+
+setup: $(STAMP)
+
+# PIP_CONSTRAINT also holds in pip's isolated build environments
+$(STAMP): pyproject.toml constraints.txt $(NATIVE)
+	@echo ">>> setting up $(VENV) (the first time this downloads PyTorch and compiles the kernels: a few minutes)"
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --disable-pip-version-check \
+	    --progress-bar on -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+demo: setup
+	@echo ">>> training, packing and running a sparse binary network on 5,000 digits"
+	$(BIN)/bw demo
+
+test: setup
+	@echo ">>> running the tests"
+	$(BIN)/python -m pytest
+
+check: setup
+	@echo ">>> format, lint, types, layers"
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fuzz: setup
+	$(BIN)/python -m pytest tests/fuzz -m "slow or not slow" --hypothesis-profile=long
+
+bench: setup
+	$(BIN)/python benchmarks/conv_layer.py
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,130 @@
+// The table of kernels that each instruction set fills in, and what they are told.
+//
+// Every kernel is exact: it equals the interpreter (src/bitwright/ir/interpret.py) bit for bit, whatever the
+// instruction set, the split of its range or the number of threads. Float kernels therefore keep the stated order of
+// operations and never contract a multiply and an add (-ffp-contract=off).
+//
+// Ranges [begin, end) let the planner split the work; parts of a range may run at the same time.
+#pragma once
+#include <memory>
+
+#include "../tensor.h"
+
+namespace bw {
+
+struct ConvArgs {
+    Shape in, out;
+    Window window;
+    int groups = 1;
+    const float* weight = nullptr;  // as packed by pack_conv
+    const float* bias = nullptr;    // (out) or null
+};
+
+struct LinearArgs {
+    int in = 0, out = 0;
+    const float* weight = nullptr;  // (out, in), row-major
+    const float* bias = nullptr;
+};
+
+struct PoolArgs {
+    Shape in, out;
+    Window window;
+    bool count_padding = true;          // avg_pool
+    const uint8_t* take_min = nullptr;  // max_pool: one byte a channel, or null
+};
+
+// A binary convolution with integer results, or with a threshold on them. Weights are bytes 0 or 1, in the file's
+// order (out, in/groups, kh, kw).
+struct BinaryConvArgs {
+    Shape in, out;
+    Window window;
+    int groups = 1;
+    bool input_signed = true;   // a = 2x-1, else a = x
+    bool weight_signed = true;  // w = 2b-1, else w = b
+    const uint8_t* weight = nullptr;
+    const int32_t* threshold = nullptr;  // (out), or null: sums
+    const uint8_t* flip = nullptr;       // (out) bytes
+    bool window_sum = false;             // weights are all ones, one output channel a group: WindowSum
+};
+
+// A convolution made ready for one shape: immutable, so that any number of threads may run it.
+// run() = prepare(all), then channels(all). Scratch belongs to the caller, 64-byte aligned, one for each sample in
+// flight; prepare fills it for one input and every channels() call may then read it at the same time.
+class BinaryConv {
+public:
+    virtual ~BinaryConv() = default;
+    virtual const char* name() const = 0;         // for `bw inspect`: "sliced-list", "four-russians-4", ...
+    virtual size_t scratch_bytes() const = 0;
+    virtual int prepare_units() const = 0;        // independent parts of the preparation
+    virtual int channel_units() const = 0;        // independent groups of output channels
+    virtual void prepare(const uint8_t* in, void* scratch, int begin, int end) const = 0;
+    // out: bits in the layout of tensor.h if there is a threshold (whole rows, padding bits zero), else int32 sums
+    virtual void channels(const void* scratch, void* out, int begin, int end) const = 0;
+};
+
+struct BinaryLinearArgs {
+    int in = 0, out = 0;
+    bool input_signed = true, weight_signed = true;
+    const uint64_t* weight = nullptr;  // (out, words), words = ceil(in / 64) rounded up to 8, zero-filled
+    const int32_t* threshold = nullptr;
+    const uint8_t* flip = nullptr;
+};
+
+// One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
+struct Step {
+    enum Op { load_real, load_sum, load_pixel, affine, level_sum, add, prelu, clamp, binarize, store } op;
+    const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
+    void* target = nullptr;          // binarize: bits; store: float
+    const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
+    const float* b = nullptr;        // affine: shift or null; level_sum: low
+    const float* c = nullptr;        // level_sum: shift or null
+    float low = 0, high = 0;         // clamp
+    int channels_per_group = 1;      // level_sum
+};
+
+struct Kernels {
+    const char* name;
+    int lanes;  // bits of a register
+
+    // float32, sums in the order (channel, ky, kx) of multiply then add, taps outside the image left out, bias last
+    size_t (*conv_weight_bytes)(const ConvArgs&);
+    void (*pack_conv)(const ConvArgs&, const float* weight, float* packed);  // from the file's order, once
+    size_t (*conv_scratch_bytes)(const ConvArgs&);  // one scratch for each thread
+    void (*conv)(const ConvArgs&, const float* x, float* y, int begin, int end, void* scratch);  // output channels
+
+    // 16 partial sums, lane l of the elements with index = l mod 16, folded 8, 4, 2, 1; bias last
+    void (*linear)(const LinearArgs&, const float* x, float* y, int begin, int end);
+    void (*mean)(const float* x, float* y, size_t pixels, int begin, int end);  // the same 16 lanes, then divided
+
+    void (*avg_pool)(const PoolArgs&, const float* x, float* y, int begin, int end);
+    void (*max_pool_real)(const PoolArgs&, const float* x, float* y, int begin, int end);
+    void (*max_pool_sum)(const PoolArgs&, const int32_t* x, int32_t* y, int begin, int end);
+    void (*max_pool_bits)(const PoolArgs&, const uint8_t* x, uint8_t* y, int begin, int end);
+
+    // pixels of channels [begin, end), one after another through all steps; vectors are maps of one pixel a channel,
+    // except that their bits are one row (Shape::bits)
+    void (*elementwise)(const Shape&, const Step* steps, int count, int begin, int end);
+    // int32 sums against thresholds, where no convolution could take them in; begin and end are channels, and for a
+    // vector multiples of 8 (or its end)
+    void (*threshold)(const Shape&, const int32_t* x, const int32_t* threshold, const uint8_t* flip, uint8_t* y,
+                      int begin, int end);
+    void (*decode)(const Shape&, const uint8_t* x, bool is_signed, float* y, int begin, int end);
+    void (*flatten_bits)(const Shape& in, const uint8_t* x, uint8_t* y);  // a map's bits to one row
+
+    void (*binary_linear)(const BinaryLinearArgs&, const uint8_t* x, void* y, int begin, int end);  // outputs, as threshold
+
+    // the best convolution for these arguments, or null: then the reference is used, and `bw inspect` says so.
+    // `choice` forces one by name ("sliced-list", "four-russians-4", ...); null or empty: by cost.
+    std::unique_ptr<BinaryConv> (*binary_conv)(const BinaryConvArgs&, const char* choice);
+};
+
+const Kernels& reference_kernels();
+const Kernels& portable_kernels();
+#if defined(__x86_64__)
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+#elif defined(__aarch64__)
+const Kernels& neon_kernels();
+#endif
+
+}  // namespace bw

@@ -1,0 +1,212 @@
+"""The vocabulary of a graph: frozen dataclasses, one for each op. `interpret.py` gives each of them its meaning.
+
+An op has one output, which carries the op's name; `inputs` names earlier ops or the graph's input. Shapes are those of
+one sample, (C, H, W) or (F,): the batch is a matter of the run. "Per channel" means along the first axis.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Kind(IntEnum):
+    """What one element of a tensor is."""
+
+    REAL = 0  # float32
+    PIXEL = 1  # uint8
+    SUM = 2  # int32, the accumulator of a binary layer
+    SIGN = 3  # a bit that means -1 or +1
+    BIT = 4  # a bit that means 0 or 1
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Kind and shape, (C, H, W) or (F,), of one sample of a tensor."""
+
+    kind: Kind
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Geometry of everything that slides: (vertical, horizontal) pairs, zero padding on both sides."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Op:
+    """What every op has: its name (and its output's), the names it reads, and a remark for `bw inspect`."""
+
+    name: str
+    inputs: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Affine(Op):
+    """y = x * scale + shift per channel, of a real, pixel or sum tensor; batch norm, biases and scale factors."""
+
+    scale: Array  # (C,) float32
+    shift: Array | None = None  # (C,) float32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LevelSum(Op):
+    """y = step * acc + low * window_sum: the sum over weights of a general domain {low, low + step}.
+
+    Inputs: `acc` of a binary layer whose weight bits count as 0/1, and the `WindowSum` of the same geometry, of which
+    channel g serves the output channels of group g.
+    """
+
+    step: Array  # (C,) float32
+    low: Array  # (C,) float32
+    shift: Array | None = None  # (C,) float32, the layer's bias
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Op):
+    """y = a + b, two real tensors of one shape."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PReLU(Op):
+    """y = x where x > 0, else slope * x."""
+
+    slope: Array  # (C,) float32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clamp(Op):
+    """y = min(max(x, low), high); hardtanh, and ReLU with high = infinity."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Binarize(Op):
+    """bit = x >= threshold, of a real tensor."""
+
+    threshold: Array  # (C,) float32
+    kind: Kind = Kind.SIGN
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Threshold(Op):
+    """bit = (acc >= threshold) != flip, of a sum tensor: a whole real-valued tail, folded by tabulation."""
+
+    threshold: Array  # (C,) int32
+    flip: Array  # (C,) bool
+    kind: Kind = Kind.SIGN
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decode(Op):
+    """The real values of a bit tensor: -1 or +1 of a SIGN, 0 or 1 of a BIT."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv(Op):
+    """Real-valued convolution, zero padding."""
+
+    weight: Array  # (out, in/groups, kh, kw) float32
+    bias: Array | None  # (out,) float32
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BinaryConv(Op):
+    """acc = sum over the taps inside the image of a * w; a from the input's kind, w = 2b-1 if signed, else b."""
+
+    weight: Array  # (out, in/groups, kh, kw) bool
+    signed: bool
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WindowSum(Op):
+    """acc = sum over the taps inside the image, and the channels of a group, of a: one all-ones filter a group.
+
+    Of a vector (F,), with the 1x1 window: the sum of its F elements, shape (1,).
+    """
+
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Op):
+    """y = weight @ x + bias, of a real vector."""
+
+    weight: Array  # (out, in) float32
+    bias: Array | None  # (out,) float32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BinaryLinear(Op):
+    """acc = sum of a * w over a bit vector; w = 2b-1 if signed, else b."""
+
+    weight: Array  # (out, in) bool
+    signed: bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Op):
+    """Maximum over the taps inside the image, of any kind but pixels; minimum in the channels named by take_min."""
+
+    window: Window
+    take_min: Array | None = None  # (C,) bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AvgPool(Op):
+    """Mean over the window, real; taps outside the image count in the divisor if count_padding."""
+
+    window: Window
+    count_padding: bool = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mean(Op):
+    """Global average pooling: (C, H, W) -> (C, 1, 1), real."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flatten(Op):
+    """(C, H, W) -> (C*H*W,), row-major; any kind."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PadChannels(Op):
+    """`before` and `after` channels of zeros around a real tensor's own: the shortcut without parameters."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concat(Op):
+    """Two to four tensors of one kind, one after another along the channels."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network of one input and one output: ops in an order in which each reads only what came before.
+
+    `meta` holds short texts that travel in the file (the producer, the class labels).
+    """
+
+    input: str
+    input_type: TensorType
+    ops: tuple[Op, ...]
+    output: str
+    meta: dict[str, str] = field(default_factory=dict)
