@@ -13,9 +13,21 @@ class LoweringError(BitwrightError):
     """A network cannot become a graph: names the module, says why, and what to change."""
 
 
+class GraphError(BitwrightError):
+    """A graph is not well-formed: names the op, what was expected and what was found."""
+
+
 class FormatError(BitwrightError):
     """A file is not a bitwright file of a version this library reads, or is damaged."""
 
 
 class DataError(BitwrightError):
     """A data set is missing or not laid out as its kind demands."""
+
+
+class RecipeError(BitwrightError):
+    """A training recipe has an unknown key, a value of the wrong type or range, or names something that is not there."""
+
+
+class RunError(BitwrightError):
+    """A run folder is in the way, or does not hold what was asked of it."""

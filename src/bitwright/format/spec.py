@@ -2,12 +2,23 @@
 
 All integers are little-endian. A file is, in this order and each part starting at a multiple of 64 bytes with zeros in
 between: header (64 bytes), op table (128 bytes an op), blob table (32 bytes a blob), metadata table (16 bytes a pair),
-text (UTF-8), then the blobs' bytes. Every offset follows from the counts; those that are stored must equal it.
+text (UTF-8), then the blobs' bytes, each blob starting at a multiple of 64, too. Every offset follows from the counts;
+those that are stored must equal it. The file ends with its last part, without padding.
+
+Text is the input's name, then name and note of each op, then key and value of each pair, without gaps; so the input's
+name is what stands before the first op's. Tensor 0 is the input, tensor i + 1 the output of op i. Blobs are numbered in
+the order in which the ops name them, each named once. Whatever is unused is zero, but for an absent blob.
 """
 
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
 
 from bitwright.ir import ops
+from bitwright.ir.limits import MAX_OPS
 
 MAGIC = b"\x89BW\r\n\x1a\n\x00"
 VERSION = 1
@@ -24,19 +35,16 @@ BLOB = "<QQIIII"
 # key offset and length, value offset and length, into the text
 META = "<IIII"
 
-MAX_FILE = 1 << 31
-MAX_OPS = 4096
-MAX_BLOBS = 4 * MAX_OPS
-MAX_TEXT = 1 << 20
-MAX_META = 256
-MAX_INPUTS = 4
-MAX_DIM = 1 << 24  # of any one dimension
-MAX_ELEMENTS = 1 << 28  # of any one tensor or blob
-MAX_WINDOW = 255  # kernel, stride, padding, dilation
-MAX_TAPS = 1 << 24  # of one accumulator, so that 32 bits hold it
+MAX_FILE = 1 << 31  # bytes; the other limits are those of ir/limits.py
+MAX_OP_BLOBS, MAX_OP_INTS, MAX_OP_FLOATS = 4, 12, 4
+MAX_BLOBS = MAX_OP_BLOBS * MAX_OPS
 
 F32, I32, BITS = 0, 1, 2  # blob dtypes; bits are packed lowest first, without gaps, the last byte filled with zeros
 RAW = 0  # blob encodings
+DTYPES: Mapping[int, np.dtype] = MappingProxyType(
+    {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_)}
+)
+OPTIONAL = frozenset({"shift", "bias", "take_min"})  # the blobs that may be absent
 
 
 @dataclass(frozen=True)
@@ -73,3 +81,40 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.PadChannels: Layout(18, ints=("before", "after")),
     ops.Concat: Layout(19),
 }
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the parts of a file start, and where the text ends."""
+
+    ops: int
+    blobs: int
+    meta: int
+    text: int
+    text_end: int
+
+
+def find_parts(ops: int, blobs: int, pairs: int, text: int) -> Parts:
+    """Derive where the parts of a file start.
+
+    Args:
+        ops: Number of ops.
+        blobs: Number of blobs.
+        pairs: Number of metadata pairs.
+        text: Bytes of text.
+    """
+    ops_at = align(struct.calcsize(HEADER))
+    blobs_at = align(ops_at + ops * struct.calcsize(OP))
+    meta_at = align(blobs_at + blobs * struct.calcsize(BLOB))
+    text_at = align(meta_at + pairs * struct.calcsize(META))
+    return Parts(ops_at, blobs_at, meta_at, text_at, text_at + text)
+
+
+def align(position: int) -> int:
+    """Round up to a multiple of 64 bytes."""
+    return -(-position // ALIGN) * ALIGN
+
+
+def blob_bytes(dtype: int, elements: int) -> int:
+    """Bytes of a blob of F32, I32 or BITS, raw."""
+    return -(-elements // 8) if dtype == BITS else 4 * elements

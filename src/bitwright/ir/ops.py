@@ -84,10 +84,15 @@ class PReLU(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Clamp(Op):
-    """y = min(max(x, low), high); hardtanh, and ReLU with high = infinity."""
+    """y = min(max(x, low), high); hardtanh, and ReLU with high = infinity. The limits are rounded to float32."""
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        with np.errstate(over="ignore"):
+            object.__setattr__(self, "low", float(np.float32(self.low)))
+            object.__setattr__(self, "high", float(np.float32(self.high)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

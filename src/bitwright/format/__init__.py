@@ -1,0 +1,1 @@
+"""The .bw file: its layout (`spec`), and both directions (`writer`, `reader`)."""

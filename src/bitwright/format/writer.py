@@ -1,0 +1,169 @@
+"""A graph becomes the bytes of a .bw file: the same graph, the same bytes."""
+
+import os
+import secrets
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import BitwrightError, GraphError
+from bitwright.format import spec
+from bitwright.ir.limits import MAX_INPUTS
+from bitwright.ir.ops import Array, Graph, Op, Window
+from bitwright.ir.verify import verify
+
+
+def write(graph: Graph, path: str | os.PathLike[str]) -> int:
+    """Write a graph to a file, whole or not at all, and return the number of bytes.
+
+    The bytes go to a temporary name in the same folder, to the disk, and only then take the place of `path`; whatever
+    stops this, the temporary file goes and an older file stays as it was.
+
+    Raises:
+        GraphError: If the graph is not well-formed or too large.
+        BitwrightError: If the file cannot be written.
+    """
+    data = to_bytes(graph)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BitwrightError(
+            f"{path}: cannot be written: {error.strerror}. Choose a folder that exists and takes new files."
+        ) from error
+    finally:
+        with suppress(OSError):  # it is gone already if all went well
+            temporary.unlink()
+    return len(data)
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The bytes of a graph's file.
+
+    Raises:
+        GraphError: If the graph is not well-formed or too large.
+    """
+    verify(graph)
+    blobs = [blob for op in graph.ops for blob in op_blobs(op)]
+    texts = _Texts()
+    texts.add(graph.input)
+    op_table = _op_table(graph, texts)
+    meta_table = b"".join(
+        struct.pack(spec.META, *texts.add(key), *texts.add(value)) for key, value in graph.meta.items()
+    )
+    parts = spec.find_parts(len(graph.ops), len(blobs), len(graph.meta), len(texts.data))
+    blob_table, end = _blob_table(blobs, parts.text_end)
+    if end > spec.MAX_FILE:
+        raise GraphError(f"The graph: expected a file of at most {spec.MAX_FILE} bytes, found {end}.")
+    data = bytearray()
+    for start, part in (
+        (0, _header(graph, len(blobs), len(texts.data), end)),
+        (parts.ops, op_table),
+        (parts.blobs, blob_table),
+        (parts.meta, meta_table),
+        (parts.text, bytes(texts.data)),
+    ):
+        data += bytes(start - len(data)) + part
+    for dtype, array in blobs:
+        data += bytes(spec.align(len(data)) - len(data)) + _raw(dtype, array)
+    struct.pack_into("<I", data, 12, zlib.crc32(memoryview(data)[16:]))
+    return bytes(data)
+
+
+def op_blobs(op: Op) -> Iterator[tuple[int, Array]]:
+    """The blobs of an op, each its dtype and the array, in the order of the file and without absent ones."""
+    for field, dtype in spec.LAYOUTS[type(op)].blobs:
+        array = getattr(op, field)
+        if array is not None:
+            yield dtype, array
+
+
+class _Texts:
+    """All texts of a file, one after another."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def add(self, text: str) -> tuple[int, int]:
+        """Append a text; returns its offset and its bytes."""
+        start = len(self.data)
+        self.data += text.encode()
+        return start, len(self.data) - start
+
+
+def _header(graph: Graph, blobs: int, text: int, size: int) -> bytes:
+    shape = graph.input_type.shape
+    dims = (*shape, 0, 0)[:3]
+    counts = (len(graph.ops), blobs, text, len(graph.meta))
+    kind, output = int(graph.input_type.kind), len(graph.ops)
+    return struct.pack(spec.HEADER, spec.MAGIC, spec.VERSION, 0, size, *counts, kind, len(shape), *dims, output)
+
+
+def _op_table(graph: Graph, texts: _Texts) -> bytes:
+    """The records of all ops; their names and notes go to the texts."""
+    tensors = {name: i for i, name in enumerate((graph.input, *(op.name for op in graph.ops)))}
+    table = bytearray()
+    next_blob = 0
+    for op in graph.ops:
+        layout = spec.LAYOUTS[type(op)]
+        inputs = [tensors[name] for name in op.inputs]
+        blobs = []
+        for field, _ in layout.blobs:
+            absent = getattr(op, field) is None
+            blobs.append(spec.NONE if absent else next_blob)
+            next_blob += not absent
+        floats = [getattr(op, field) for field in layout.floats]
+        table += struct.pack(
+            spec.OP,
+            layout.code,
+            len(inputs),
+            *texts.add(op.name),
+            *texts.add(op.note),
+            *_padded(inputs, MAX_INPUTS, 0),
+            *_padded(blobs, spec.MAX_OP_BLOBS, spec.NONE),
+            *_padded(_ints(op, layout), spec.MAX_OP_INTS, 0),
+            *_padded(floats, spec.MAX_OP_FLOATS, 0.0),
+        )
+    return bytes(table)
+
+
+def _ints(op: Op, layout: spec.Layout) -> list[int]:
+    found: list[int] = []
+    for field in layout.ints:
+        value = getattr(op, field)
+        if isinstance(value, Window):
+            found += [*value.kernel, *value.stride, *value.padding, *value.dilation]
+        else:
+            found.append(int(value))
+    return found
+
+
+def _padded(values: list[Any], length: int, filler: Any) -> list[Any]:
+    return values + [filler] * (length - len(values))
+
+
+def _blob_table(blobs: list[tuple[int, Array]], start: int) -> tuple[bytes, int]:
+    """The records of all blobs, the first of which follows `start`; and where the last one ends."""
+    table = bytearray()
+    end = start
+    for dtype, array in blobs:
+        offset, size = spec.align(end), spec.blob_bytes(dtype, array.size)
+        table += struct.pack(spec.BLOB, offset, size, array.size, dtype, spec.RAW, 0)
+        end = offset + size
+    return bytes(table), end
+
+
+def _raw(dtype: int, array: Array) -> bytes:
+    if dtype == spec.BITS:
+        return np.packbits(array.ravel(), bitorder="little").tobytes()
+    return array.astype(spec.DTYPES[dtype]).tobytes()

@@ -1,0 +1,1 @@
+"""What a network holds and costs (`summary`), and pages made of such tables."""

@@ -1,0 +1,151 @@
+"""What each op of a graph holds and costs: weights, bits, bytes, density, operations; and the sums of these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from bitwright.format import spec
+from bitwright.format.writer import op_blobs, to_bytes
+from bitwright.ir import ops
+from bitwright.ir.ops import Graph, Op, TensorType
+from bitwright.ir.verify import infer
+
+COUNTING_RULE = (
+    "For one image. bops: binary multiply-adds, output pixels x taps of a filter x filters, taps outside the image "
+    "counted like the others; a window sum is one filter a group. flops: real multiply-adds of convolutions and linear "
+    "layers, counted in the same way. Pooling and elementwise ops are not counted. ops = bops / 64 + flops."
+)
+
+_BINARY = (ops.BinaryConv, ops.BinaryLinear)
+_WEIGHTED = (*_BINARY, ops.Conv, ops.Linear)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One op of a graph.
+
+    Attributes:
+        name: The op's name.
+        op: Its kind, the name of a class of `bitwright.ir.ops`.
+        shape: Shape of one sample's output.
+        density: Share of weight bits that are 1 (the upper level of a {-a, +a} weight, the rarer one of a general
+            domain); None where the weights are not bits.
+        weights: Number of weights of a convolution or linear layer, else 0.
+        bits_per_weight: Bits that the file spends on each; None where there are none.
+        bytes: Bytes of the op's parameters in the file, tables and padding left out.
+        bops: Binary multiply-adds, by the counting rule.
+        flops: Real multiply-adds, by the counting rule.
+        kernel: What computes it, as the engine names it; empty where no engine was asked.
+        note: Why it stayed real-valued, or another remark of the lowering.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    density: float | None
+    weights: int
+    bits_per_weight: float | None
+    bytes: int
+    bops: int
+    flops: int
+    kernel: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the layers; `bytes` is the whole file, `density` that of all binary weights, `ops` bops/64 + flops."""
+
+    weights: int
+    binary_weights: int
+    real_weights: int
+    density: float | None
+    bytes: int
+    bops: int
+    flops: int
+    ops: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A graph in numbers; `dataclasses.asdict` makes JSON of it.
+
+    Attributes:
+        bytes: Bytes of the whole file.
+        layers: One for each op, in the order of the graph.
+        totals: Their sums.
+        counting_rule: How operations are counted.
+    """
+
+    bytes: int
+    layers: tuple[Layer, ...]
+    totals: Totals
+    counting_rule: str = COUNTING_RULE
+
+
+def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str, str] | None = None) -> Summary:
+    """Count what a graph holds and costs.
+
+    OPs = BOPs / 64 + FLOPs.
+
+    Args:
+        graph: A well-formed graph.
+        file_bytes: Bytes of its file; by default those that the writer would write.
+        kernels: What computes each op, by its name, where an engine says so.
+
+    Raises:
+        GraphError: If the graph is not well-formed.
+
+    Reference:
+        Liu et al., "Bi-Real Net: Enhancing the Performance of 1-bit CNNs", ECCV 2018, for the division by 64.
+    """
+    types = infer(graph)
+    kernels = kernels or {}
+    layers = tuple(_layer(op, types, kernels.get(op.name, "")) for op in graph.ops)
+    size = len(to_bytes(graph)) if file_bytes is None else file_bytes
+    binary = [op for op in graph.ops if isinstance(op, _BINARY)]
+    binary_weights = sum(op.weight.size for op in binary)
+    weights = sum(layer.weights for layer in layers)
+    bops, flops = (sum(getattr(layer, count) for layer in layers) for count in ("bops", "flops"))
+    totals = Totals(
+        weights=weights,
+        binary_weights=binary_weights,
+        real_weights=weights - binary_weights,
+        density=sum(int(op.weight.sum()) for op in binary) / binary_weights if binary else None,
+        bytes=size,
+        bops=bops,
+        flops=flops,
+        ops=bops / 64 + flops,
+    )
+    return Summary(size, layers, totals)
+
+
+def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
+    shape = types[op.name].shape
+    weights = op.weight.size if isinstance(op, _WEIGHTED) else 0
+    operations = _multiply_adds(op, types[op.inputs[0]].shape, shape)
+    real = isinstance(op, ops.Conv | ops.Linear)
+    return Layer(
+        name=op.name,
+        op=type(op).__name__,
+        shape=shape,
+        density=int(op.weight.sum()) / weights if isinstance(op, _BINARY) else None,
+        weights=weights,
+        bits_per_weight=(32.0 if real else 1.0) if weights else None,
+        bytes=sum(spec.blob_bytes(dtype, array.size) for dtype, array in op_blobs(op)),
+        bops=0 if real else operations,
+        flops=operations if real else 0,
+        kernel=kernel,
+        note=op.note,
+    )
+
+
+def _multiply_adds(op: Op, taken: tuple[int, ...], made: tuple[int, ...]) -> int:
+    """Output pixels x taps x filters, of an op that makes one shape of another."""
+    match op:
+        case ops.Conv() | ops.BinaryConv() | ops.Linear() | ops.BinaryLinear():
+            return prod(made) * prod(op.weight.shape[1:])
+        case ops.WindowSum():
+            return prod(made) * taken[0] // op.groups * prod(op.window.kernel)
+        case _:
+            return 0
