@@ -35,7 +35,7 @@ check: setup
 	@echo ">>> format, lint, types, layers"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 fuzz: setup

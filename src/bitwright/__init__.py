@@ -33,8 +33,6 @@ __all__ = [
     "zoo",
 ]
 
-__version__ = version("bitwright")
-
 _HOME = {
     "BitwrightError": "errors",
     "DataError": "errors",
@@ -52,6 +50,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("bitwright")
     if name in ("methods", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
