@@ -1,0 +1,113 @@
+"""Binarizers: modules from a real tensor to one of two levels, for weights and activations alike."""
+
+from torch import Tensor, nn
+
+from bitwright.core.estimators import Estimator, Slope, ede, ste, step, straight_through
+from bitwright.core.hooks import Scheduled
+
+
+class Sign(nn.Module):
+    """+1 where x >= 0, else -1, with the gradient of an estimator.
+
+    Shape:
+        any, unchanged.
+
+    Args:
+        estimator: a function of `core.estimators`, or one like them; by its name, not a lambda, if it is to be pickled.
+    """
+
+    def __init__(self, estimator: Estimator = ste) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Binarize x."""
+        return self.estimator(x)
+
+    def extra_repr(self) -> str:
+        """The estimator's name."""
+        return getattr(self.estimator, "__name__", repr(self.estimator))
+
+
+class ScaledSign(nn.Module):
+    """scale * sign(w) with scale = mean(abs(w)) over each output channel, a constant to the gradient.
+
+    The scale is the best one in the least-squares sense.
+
+    Shape:
+        w (out, ...), unchanged.
+
+    Args:
+        estimator: what the backward pass sees of the sign.
+        scale_gradient: whether the gradient is multiplied by the scale too, as the product rule has it. Much published
+            code leaves it out.
+
+    Reference: Rastegari et al., "XNOR-Net", ECCV 2016, equation 6.
+    """
+
+    def __init__(self, estimator: Estimator = ste, scale_gradient: bool = True) -> None:
+        super().__init__()
+        self.estimator = estimator
+        self.scale_gradient = scale_gradient
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Binarize w."""
+        scale = w.detach().abs().mean(tuple(range(1, w.dim())), keepdim=True)
+        s = self.estimator(w)
+        return scale * s if self.scale_gradient else straight_through(scale * s.detach(), s)
+
+    def extra_repr(self) -> str:
+        """The estimator's name and the rule for the scale."""
+        return f"{getattr(self.estimator, '__name__', self.estimator)}, scale_gradient={self.scale_gradient}"
+
+
+class Step(nn.Module):
+    """1 where x >= threshold, else 0.
+
+    Shape:
+        any, unchanged.
+
+    Args:
+        threshold: compared with x.
+        slope: derivative of the surrogate at x - threshold; None is the identity.
+    """
+
+    def __init__(self, threshold: float = 0.0, slope: Slope | None = None) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Binarize x."""
+        return step(x - self.threshold, self.slope)
+
+    def extra_repr(self) -> str:
+        """The threshold."""
+        return f"threshold={self.threshold}"
+
+
+class ErrorDecay(nn.Module, Scheduled):
+    """EDE: sign with the slope k*t*(1 - tanh(t*x)^2), where t grows from 0.1 to 10 and k = max(1/t, 1).
+
+    Shape:
+        any, unchanged.
+
+    Reference: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural Networks", CVPR 2020.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_progress(0.0)
+
+    def set_progress(self, progress: float) -> None:
+        """Sharpen the surrogate: t = 10^(2*progress - 1)."""
+        self.t = 10 ** (2 * progress - 1)
+        self.k = max(1 / self.t, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Binarize x."""
+        return ede(x, self.t, self.k)
+
+    def extra_repr(self) -> str:
+        """Where the schedule stands."""
+        return f"t={self.t:.4g}, k={self.k:.4g}"

@@ -1,0 +1,102 @@
+"""The three verbs of the training loop, and the interfaces through which a binarizer hears them.
+
+All three do nothing where no binarizer of the network asks for it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from numbers import Real
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+
+
+class Scheduled(ABC):
+    """A module whose behaviour depends on how far training has come."""
+
+    @abstractmethod
+    def set_progress(self, progress: float) -> None:
+        """Take the share of training that is done, 0 to 1."""
+
+
+class Stepped(ABC):
+    """A weight binarizer that moves its latent weight, or itself, after each optimizer step."""
+
+    @abstractmethod
+    def after_step(self, weight: Tensor) -> None:
+        """Change the latent weight in place; called without gradients."""
+
+
+class PenaltyTerm(Protocol):
+    """A term of the loss over the latent weights of all binarizers that share it."""
+
+    def __call__(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
+        """The term, a 0-d tensor with a gradient; `loss` is the task's, detached."""
+        ...
+
+
+class Penalized:
+    """A weight binarizer that adds a term to the loss; those that hold the same `penalty_term` add one together."""
+
+    penalty_term: PenaltyTerm
+
+
+def set_progress(net: nn.Module, progress: float) -> None:
+    """Tell every scheduled part of the network how far training has come.
+
+    Args:
+        net: the network.
+        progress: share of training that is done, 0 to 1: epoch / epochs, or finer.
+
+    Raises:
+        ValueError: progress lies outside 0 to 1.
+    """
+    if not isinstance(progress, Real) or not 0 <= progress <= 1:
+        raise ValueError(f"progress: expected a number from 0 (start) to 1 (end of training), found {progress!r}")
+    for module in net.modules():
+        if isinstance(module, Scheduled):
+            module.set_progress(float(progress))
+
+
+def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
+    """What the network's binarizers add to the loss, by writing `loss + penalty(net, loss)`.
+
+    Args:
+        net: the network.
+        loss: the loss of the task. Some methods weigh their term by its value, never by its gradient; without it they
+            take 1.
+
+    Returns:
+        A 0-d tensor, 0 where no binarizer asks for a penalty.
+    """
+    shared: dict[int, tuple[PenaltyTerm, list[Tensor]]] = {}
+    device = None
+    for binarizer, weight in latent_weights(net):
+        device = weight.device
+        if isinstance(binarizer, Penalized):
+            weights = shared.setdefault(id(binarizer.penalty_term), (binarizer.penalty_term, []))[1]
+            if not any(weight is w for w in weights):  # tied weights count once
+                weights.append(weight)
+    value = torch.ones((), device=device) if loss is None else loss.detach()
+    terms = [term(weights, value) for term, weights in shared.values()]
+    return torch.stack(terms).sum() if terms else torch.zeros((), device=device if loss is None else loss.device)
+
+
+@torch.no_grad()
+def after_step(net: nn.Module) -> None:
+    """Let binarizers project their latent weights; call it after each `optimizer.step()`."""
+    for binarizer, weight in latent_weights(net):
+        if isinstance(binarizer, Stepped):
+            binarizer.after_step(weight)
+
+
+def latent_weights(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
+    """Every weight binarizer of the network with its latent weight, parametrized parameters included."""
+    for module in net.modules():
+        if isinstance(module, ParametrizationList):
+            for binarizer in module:
+                yield binarizer, module.get_parameter("original")
+        elif isinstance(binarizer := getattr(module, "weight_binarizer", None), nn.Module):
+            yield binarizer, module.get_parameter("weight")

@@ -1,0 +1,25 @@
+"""Method: what `binarize` puts into a layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+Factory = Callable[[nn.Module], nn.Module]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Two factories, each called once for every layer with that layer: nn.Conv2d or nn.Linear.
+
+    Args:
+        weight: makes the weight binarizer, from the latent weight to one of the same shape and two levels a filter.
+        activation: makes the input binarizer, to -1/+1 or 0/1.
+
+    Example:
+        >>> from bitwright.core.binarizers import ScaledSign, Sign
+        >>> plain = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: Sign())
+    """
+
+    weight: Factory
+    activation: Factory

@@ -1,0 +1,1 @@
+"""Binary layers, and the conversion of ordinary networks."""

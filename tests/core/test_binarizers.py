@@ -1,0 +1,50 @@
+"""Binarizers: values, gradients, schedules, and that they survive pickle."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from bitwright.core.binarizers import ErrorDecay, ScaledSign, Sign, Step
+from bitwright.core.estimators import approx_sign, identity
+from bitwright.core.levels import check_binarizer
+
+
+@pytest.mark.parametrize("binarizer", [Sign(), Sign(approx_sign), ScaledSign(), Step(), ErrorDecay()], ids=repr)
+def test_binarizers_are_lawful_and_picklable(binarizer: nn.Module) -> None:
+    check_binarizer(binarizer)
+    x = torch.randn(4, 5)
+    assert torch.equal(pickle.loads(pickle.dumps(binarizer))(x), binarizer(x))
+
+
+def test_scale_is_the_best_one_for_each_filter() -> None:
+    w = torch.randn(3, 4, 2, 2)
+    out = ScaledSign()(w)
+    error = (w - out).square().sum((1, 2, 3))
+    for factor in (0.99, 1.01):
+        assert ((w - factor * out).square().sum((1, 2, 3)) > error).all()
+
+
+@pytest.mark.parametrize("scale_gradient", [True, False])
+def test_the_scale_enters_the_gradient_on_demand(scale_gradient: bool) -> None:
+    w = torch.tensor([[0.5, -1.5]], requires_grad=True)
+    ScaledSign(identity, scale_gradient)(w).sum().backward()
+    assert w.grad is not None and w.grad.tolist() == [[1.0, 1.0]]  # mean |w| is 1 here
+    w.grad = None
+    ScaledSign(identity, scale_gradient)(2 * w).sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == ([[4.0, 4.0]] if scale_gradient else [[2.0, 2.0]])
+
+
+def test_step_compares_with_its_threshold() -> None:
+    assert Step(0.5)(torch.tensor([0.25, 0.5, 0.75])).tolist() == [0, 1, 1]
+
+
+def test_error_decay_follows_its_schedule() -> None:
+    decay = ErrorDecay()
+    assert (decay.t, decay.k) == pytest.approx((0.1, 10.0))
+    decay.set_progress(0.5)
+    assert (decay.t, decay.k) == pytest.approx((1.0, 1.0))
+    decay.set_progress(1.0)
+    assert (decay.t, decay.k) == pytest.approx((10.0, 1.0))

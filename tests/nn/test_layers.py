@@ -1,0 +1,103 @@
+"""Binary layers: training and deployed arithmetic, modes, precisions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bitwright.core.binarizers import Step
+from bitwright.core.levels import read_levels
+from bitwright.core.method import Method
+from bitwright.methods import bi_real_net, sbnn, xnor_net
+from bitwright.nn.convert import binarize
+
+EVERY = lambda name, layer: True  # noqa: E731
+
+
+def layers() -> list[nn.Module]:
+    return [
+        nn.Conv2d(6, 9, 3, padding=1),
+        nn.Conv2d(6, 8, (3, 2), stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2, bias=False),
+        nn.Conv2d(6, 6, 3, padding="same", groups=6),
+        nn.Conv2d(6, 4, 2, padding="valid"),
+        nn.Linear(7, 5),
+        nn.Linear(7, 5, bias=False),
+    ]
+
+
+@pytest.mark.parametrize("method", [bi_real_net(), xnor_net(), sbnn()], ids=["bi_real_net", "xnor_net", "sbnn"])
+@pytest.mark.parametrize("index", range(6))
+def test_training_and_deployed_arithmetic_agree(index: int, method: Method) -> None:
+    layer = binarize(layers()[index], method, where=EVERY)
+    if hasattr(layer.weight_binarizer, "phi"):
+        layer.weight_binarizer.phi.data.fill_(-0.6)
+    x = torch.randn(2, 6, 7, 7) if isinstance(layer, nn.Conv2d) else torch.randn(2, 3, 7)
+    x.requires_grad_()
+    results = {}
+    for mode in (True, False):
+        layer.train(mode)
+        y = layer(x)
+        parameters = [p for p in layer.parameters()]
+        results[mode] = (y, *torch.autograd.grad(y.square().sum(), [x, *parameters]))
+    for trained, deployed in zip(results[True], results[False], strict=True):
+        torch.testing.assert_close(deployed, trained, rtol=1e-4, atol=1e-4)
+
+
+def test_forward_is_the_formula() -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3, padding=1), sbnn(), where=EVERY)
+    layer.weight_binarizer.load_state_dict({"tau": torch.tensor(-0.4), "phi": torch.tensor(0.1)})
+    x = torch.randn(2, 4, 5, 5)
+    w = torch.where(layer.weight >= 0, torch.tensor(-0.3), torch.tensor(0.5))
+    expected = F.conv2d(torch.where(x >= 0, 1.0, -1.0), w, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer.eval()(x), expected)
+    torch.testing.assert_close(read_levels(layer.binarized_weight()).decode(), w)
+
+
+def test_activations_of_zero_and_one() -> None:
+    method = Method(weight=bi_real_net().weight, activation=lambda layer: Step(0.5))
+    layer = binarize(nn.Linear(6, 4), method, where=EVERY)
+    x = torch.rand(3, 6)
+    torch.testing.assert_close(layer.eval()(x), F.linear((x >= 0.5).float(), layer.binarized_weight(), layer.bias))
+
+
+def test_a_sample_without_a_batch_axis() -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), sbnn(), where=EVERY).eval()
+    x = torch.randn(4, 5, 5)
+    torch.testing.assert_close(layer(x), layer(x[None])[0])
+
+
+def test_mixed_precision_trains_and_evaluates() -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), sbnn(), where=EVERY)
+    x = torch.randn(2, 4, 5, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x)
+        assert y.dtype == torch.bfloat16
+        y.float().square().sum().backward()
+        deployed = layer.eval()(x)
+    assert torch.equal(deployed, layer(x))  # what is deployed does not depend on autocast
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_layers_compile_without_a_graph_break(training: bool, mixed: bool) -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), sbnn(), where=EVERY).train(training)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    x = torch.randn(2, 4, 5, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        assert torch.equal(compiled(x), layer(x))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, while tracing
+def test_export_sees_one_operator_a_layer() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4, 4), nn.Linear(4, 2))
+    binarize(net, sbnn()).eval()
+    x = torch.randn(1, 3, 5, 5)
+    program = torch.export.export(net, (x,))
+    targets = [str(node.target) for node in program.graph.nodes if "bitwright" in str(node.target)]
+    assert targets.count("bitwright.binary_conv2d.default") == targets.count("bitwright.binary_linear.default") == 1
+    assert targets.count("bitwright.sign.default") == 4
+    assert torch.equal(program.module()(x), net(x))
