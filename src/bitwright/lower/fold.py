@@ -1,0 +1,50 @@
+"""Fold: turn the tail of every sign into one threshold per channel."""
+
+from dataclasses import replace
+
+from torch.fx import Node
+
+from bitwright.ir.ops import Kind
+from bitwright.lower.capture import Program, module_path, operation
+from bitwright.lower.freeze import BinaryLayer
+from bitwright.lower.tail import Fold, Tail, bisect, tabulate, trace
+
+SIGNS = {"bitwright.sign": Kind.SIGN, "bitwright.step": Kind.BIT}
+
+
+def fold(program: Program, layers: dict[Node, BinaryLayer]) -> dict[Node, Fold]:
+    """The fold of each sign of a frozen program.
+
+    An accumulator is folded by tabulation. Where the source is real-valued, or the tail of an accumulator is not
+    monotone, the longest end of the tail that can be bisected is, and the fold's note says why it stayed real.
+    """
+    return {call: _fold(program, layers, call) for call in program.calls if operation(call) in SIGNS}
+
+
+def _fold(program: Program, layers: dict[Node, BinaryLayer], sign: Node) -> Fold:
+    tail = trace(program, sign)
+    layer = layers.get(tail.source)
+    reason = _real_source(tail.source, layer)
+    if layer is not None and layer.integer:
+        found = tabulate(tail, program, layer.output, *layer.reach())
+        if isinstance(found, Fold):
+            return found
+        reason = found
+    for start in range(len(tail.calls)):
+        source = tail.source if start == 0 else tail.calls[start - 1]
+        if isinstance(source.meta["val"], tuple | list):
+            continue  # between a batch norm and the choice of its first value
+        found = bisect(Tail(source, tail.calls[start:]), program)
+        if isinstance(found, Fold):
+            return replace(found, note=reason)
+        reason = reason if layer is not None and layer.integer else found
+    raise AssertionError("a bare sign is monotone")
+
+
+def _real_source(source: Node, layer: BinaryLayer | None) -> str:
+    if layer is not None:
+        return "levels of a general domain: an accumulator and a window sum meet in front of the sign"
+    if source.op == "placeholder":
+        return "the network's input is real-valued"
+    where = module_path(source)
+    return f"{operation(source).removeprefix('aten.')}{' of ' + where if where else ''} is real-valued"

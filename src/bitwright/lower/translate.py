@@ -1,0 +1,204 @@
+"""Translate: from a frozen program with its folds to the ops of a graph."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch.fx import Node
+
+from bitwright.errors import LoweringError
+from bitwright.ir import ops
+from bitwright.ir.ops import Kind, Window
+from bitwright.lower.capture import Program, arguments, describe, module_path, operation, sample_shape
+from bitwright.lower.emit import Emitter
+from bitwright.lower.fold import SIGNS
+from bitwright.lower.freeze import BinaryLayer
+from bitwright.lower.tail import VIEWS, Fold, is_flatten
+
+BITS = (Kind.SIGN, Kind.BIT)
+WORDS = (
+    "conv2d, linear, batch_norm, add, sub, mul, div, neg, relu, relu6, hardtanh, clamp, prelu, leaky_relu, max_pool2d, "
+    "avg_pool2d, adaptive_avg_pool2d, mean over all pixels, flatten, cat and pad of channels, x[:, :, ::2, ::2]; "
+    "between a binary layer and the next sign, any operation on single elements that is monotone"
+)
+
+
+@dataclass
+class Translation:
+    """A graph in the making, and where the values of the program are found in it."""
+
+    program: Program
+    layers: dict[Node, BinaryLayer]
+    folds: dict[Node, Fold]
+    emit: Emitter
+    names: dict[Node, str]
+    accumulators: dict[Node, str] = field(default_factory=dict)
+    signs: dict[str, Node] = field(default_factory=dict)  # the tensor that holds a sign's bits
+    sums: dict[str, tuple[BinaryLayer, str | None]] = field(default_factory=dict)  # an accumulator, its window sum
+
+    def tensor(self, node: Node) -> str:
+        """The tensor that holds a value of the program; bits stay bits."""
+        name = self.names[node]
+        if self.emit.shape(name) != sample_shape(node):
+            raise refusal(node, f"its result has the shape {sample_shape(node)} of one sample", "(C, H, W) and (F,)")
+        return name
+
+    def real(self, node: Node) -> str:
+        """The tensor that holds a value of the program as real numbers."""
+        return self.emit.real(self.tensor(node))
+
+    def constant(self, value: object) -> bool:
+        """Whether an argument of a call does not depend on the network's input."""
+        return not isinstance(value, Node) or value in self.program.constants
+
+    def name(self, call: Node) -> str:
+        """What the op of a call is called: its module's path, and the operation where the module makes several."""
+        path = module_path(call)
+        if path in self.program.leaves:
+            return path
+        short = "flatten" if operation(call) in VIEWS else operation(call).rpartition(".")[2].lstrip("_")
+        return f"{path}.{short}" if path else short
+
+
+def refusal(call: Node, why: str, supported: str) -> LoweringError:
+    """The error for a call that has no place in a graph."""
+    return LoweringError(f"{describe(call)}: {operation(call)} cannot be lowered: {why}. Supported: {supported}.")
+
+
+def translate(
+    program: Program,
+    layers: dict[Node, BinaryLayer],
+    folds: dict[Node, Fold],
+    operators: dict[str, Callable[[Translation, Node], str]],
+    source: Emitter,
+    start: str,
+) -> Translation:
+    """Emit the ops of all calls that the output needs; a folded tail needs its source only.
+
+    Args:
+        program: Frozen.
+        layers: Its binary layers.
+        folds: Its signs.
+        operators: How to emit a real-valued call, by the name of its operation.
+        source: Receives the ops.
+        start: The tensor that holds the program's input.
+
+    Raises:
+        LoweringError: If a call has no place in a graph.
+    """
+    build = Translation(program, layers, folds, source, {program.input: start})
+    needed = {program.output}
+    for call in reversed(program.calls):
+        if call in needed:
+            needed.update([folds[call].source] if call in folds else call.all_input_nodes)
+    for call in program.calls:
+        if call not in needed:
+            continue
+        if call in folds:
+            build.names[call] = _sign(build, call)
+        elif call in layers:
+            build.names[call] = _binary_layer(build, layers[call])
+        elif operation(call) in operators:
+            build.names[call] = operators[operation(call)](build, call)
+        else:
+            raise refusal(call, "a graph has no such op", WORDS)
+    return build
+
+
+def _binary_layer(build: Translation, layer: BinaryLayer) -> str:
+    """The accumulator, and the real output after it; what turns out to be folded is dropped later."""
+    emit, call = build.emit, layer.call
+    codes = call.args[0]
+    assert isinstance(codes, Node)
+    x = build.tensor(codes)
+    if emit.kind(x) not in BITS:
+        raise LoweringError(
+            f"{describe(call)}: its input is real-valued, expected the output of bitwright's sign or step, perhaps "
+            f"pooled or flattened; found {operation(codes)}. Give the layer an input_binarizer, or keep it real: "
+            "binarize(..., where=...)."
+        )
+    name, shape = build.name(call), sample_shape(call)
+    bits = layer.levels.bits.numpy()
+    if layer.window is None:
+        acc = emit.add(ops.BinaryLinear(name=name, inputs=(x,), weight=bits, signed=layer.signed), Kind.SUM, shape)
+    else:
+        conv = ops.BinaryConv(
+            name=name, inputs=(x,), weight=bits, signed=layer.signed, window=layer.window, groups=layer.groups
+        )
+        acc = emit.add(conv, Kind.SUM, shape)
+    build.accumulators[call] = acc
+    shift = None if layer.bias is None else layer.bias.numpy()
+    if layer.integer:
+        build.sums[acc] = layer, None
+        scale = ops.Affine(name=f"{name}.scale", inputs=(acc,), scale=layer.scale.numpy(), shift=shift)
+        return emit.add(scale, Kind.REAL, shape)
+    total = ops.WindowSum(
+        name=f"{name}.window_sum", inputs=(x,), window=layer.window or Window((1, 1)), groups=layer.groups
+    )
+    window_sum = emit.add(total, Kind.SUM, (layer.groups, *shape[1:]))
+    build.sums[acc] = layer, window_sum
+    step, low = layer.levels.step.numpy(), layer.levels.low.numpy()
+    levels = ops.LevelSum(name=f"{name}.levels", inputs=(acc, window_sum), step=step, low=low, shift=shift)
+    return emit.add(levels, Kind.REAL, shape)
+
+
+def _sign(build: Translation, call: Node) -> str:
+    """The bits of a sign: the stages of its tail and a comparison, which comes first where it can.
+
+    Compared first, pools and flattening work on bits: the maximum reaches a threshold where any tap does.
+    """
+    fold, emit = build.folds[call], build.emit
+    on_sums = fold.threshold.dtype == np.int32
+    x = build.accumulators[fold.source] if on_sums else build.real(fold.source)
+    threshold, flip, take_min = fold.threshold, fold.flip, fold.take_min
+    compare_first = bool(fold.stages) and (on_sums or not flip.any())
+    if compare_first and len(threshold) != emit.shape(x)[0]:  # behind a flattening: one a feature
+        per_channel = threshold.reshape(emit.shape(x)[0], -1), flip.reshape(emit.shape(x)[0], -1)
+        compare_first = all(bool((rows == rows[:, :1]).all()) for rows in per_channel)
+        threshold, flip = (rows[:, 0] for rows in per_channel) if compare_first else (threshold, flip)
+    if compare_first:
+        x = _compare(build, call, x, threshold, flip)
+        take_min = tuple(falls ^ flip for falls in take_min)
+    for stage, falls in zip(fold.stages, take_min, strict=True):
+        x = _flatten(build, stage, x) if is_flatten(stage) else max_pool(build, stage, x, falls)
+    bits = x if compare_first else _compare(build, call, x, threshold, flip)
+    build.signs[bits] = call
+    return bits
+
+
+def _compare(build: Translation, call: Node, x: str, threshold: np.ndarray, flip: np.ndarray) -> str:
+    emit, kind, name = build.emit, SIGNS[operation(call)], build.name(call)
+    shape = emit.shape(x)
+    if emit.kind(x) == Kind.SUM:
+        return emit.add(ops.Threshold(name=name, inputs=(x,), threshold=threshold, flip=flip, kind=kind), kind, shape)
+    if flip.any():  # x <= t is -x >= -t
+        turn = np.where(flip, np.float32(-1), np.float32(1))
+        x = emit.add(ops.Affine(name=f"{name}.turn", inputs=(x,), scale=turn), Kind.REAL, shape)
+        threshold = threshold * turn
+    note = build.folds[call].note
+    return emit.add(ops.Binarize(name=name, inputs=(x,), threshold=threshold, kind=kind, note=note), kind, shape)
+
+
+def _flatten(build: Translation, call: Node, x: str) -> str:
+    shape = sample_shape(call)
+    return build.emit.add(ops.Flatten(name=build.name(call), inputs=(x,)), build.emit.kind(x), shape)
+
+
+def max_pool(build: Translation, call: Node, x: str, take_min: np.ndarray | None = None) -> str:
+    """Emit the op of a max-pool, of a tensor of any kind."""
+    given = arguments(call)
+    if given["ceil_mode"]:
+        raise refusal(call, "ceil_mode=True adds windows that hang over the edge", "ceil_mode=False, with padding")
+    kernel = pair(given["kernel_size"])
+    window = Window(kernel, pair(given["stride"] or kernel), pair(given["padding"]), pair(given["dilation"]))
+    falls = take_min if take_min is not None and take_min.any() else None
+    op = ops.MaxPool(name=build.name(call), inputs=(x,), window=window, take_min=falls)
+    return build.emit.add(op, build.emit.kind(x), sample_shape(call))
+
+
+def pair(value: object) -> tuple[int, int]:
+    """Vertical and horizontal, of a size that torch may give once for both."""
+    if isinstance(value, int):
+        return value, value
+    sizes = tuple(value)  # pyright: ignore[reportArgumentType]
+    return (sizes[0], sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
