@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ScaledSign, Sign
-from bitwright.core.hooks import after_step, penalty
+from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.methods import sbnn
 from bitwright.methods.sbnn import (
     ConnectionBudget,
@@ -177,18 +177,20 @@ def test_learned_levels_may_start_from_the_closed_form() -> None:
 
 
 def test_training_ends_within_the_budget() -> None:
-    net = binarize(nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 32), nn.Linear(32, 2)), sbnn(0.9), where=["1"])
+    net = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 32), nn.BatchNorm1d(32), nn.Linear(32, 2))
+    binarize(net, sbnn(0.9, gamma=0.8, ramp=0.6, dead_zone=0.01), where=["1"])
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     x = torch.randn(64, 8)
     target = (x[:, 0] > 0).long()
-    for _ in range(150):
+    for step in range(200):
+        set_progress(net, step / 200)
         loss = nn.functional.cross_entropy(net(x), target)
         optimizer.zero_grad()
         (loss + penalty(net, loss)).backward()
         optimizer.step()
         after_step(net)
     layer = net[1]
-    assert layer.weight_binarizer.penalty_term.share([layer.weight]) <= 0.1 + 1e-4
+    assert layer.weight_binarizer.penalty_term.share([layer.weight]) <= 0.1 + 0.01
     assert loss.item() < 0.4
 
 
@@ -198,6 +200,8 @@ def test_training_ends_within_the_budget() -> None:
         ({"sparsity": 1.0}, "sparsity: expected a share from 0 to less than 1"),
         ({"sparsity": 95}, "sparsity: .* found 95"),
         ({"gamma": 1.0}, "gamma: expected"),
+        ({"ramp": 1.5}, "ramp: expected a share of training"),
+        ({"dead_zone": -0.1}, "dead_zone: expected a share"),
         ({"estimator": "mnist"}, "estimator: expected one of cifar10, cifar100, imagenet"),
         ({"levels": "fixed"}, "levels: expected 'learned'"),
         ({"levels": "closed_form", "fit": True}, "fit: only learned levels"),
@@ -206,3 +210,21 @@ def test_training_ends_within_the_budget() -> None:
 def test_arguments_out_of_range_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sbnn(**arguments)
+
+
+def test_a_ramp_tightens_the_budget() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 2, 3))
+    binarize(net, sbnn(0.9, gamma=0.1, ramp=0.5), where=["1"])
+    budget = net[1].weight_binarizer.budget
+    assert budget.allowed == pytest.approx(0.1)
+    allowed = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        set_progress(net, progress)
+        allowed.append(budget.allowed)
+    assert allowed == pytest.approx([0.5, 0.1 + 0.4 / 8, 0.1, 0.1])
+    with torch.no_grad():
+        net[1].weight.fill_(-1.0)
+        net[1].weight[:2] = 1.0  # half of the weights are high
+    assert penalty(net) > 0
+    set_progress(net, 0.0)
+    assert penalty(net) == 0

@@ -37,10 +37,13 @@ class PenaltyTerm(Protocol):
         ...
 
 
-class Penalized:
-    """A weight binarizer that adds a term to the loss; those that hold the same `penalty_term` add one together."""
+class Penalized(ABC):
+    """A weight binarizer that adds a term to the loss; those that share one `penalty_term` object add one together."""
 
-    penalty_term: PenaltyTerm
+    @property
+    @abstractmethod
+    def penalty_term(self) -> PenaltyTerm:
+        """What the loss gains, over the latent weights of all binarizers that return this very object."""
 
 
 def set_progress(net: nn.Module, progress: float) -> None:
@@ -61,7 +64,7 @@ def set_progress(net: nn.Module, progress: float) -> None:
 
 
 def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
-    """What the network's binarizers add to the loss, by writing `loss + penalty(net, loss)`.
+    """What the network's binarizers add to the loss of the task.
 
     Args:
         net: the network.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, Sign
 from bitwright.core.estimators import approx_sign, identity, ste, straight_through
-from bitwright.core.hooks import Penalized, Stepped
+from bitwright.core.hooks import Penalized, Scheduled, Stepped
 from bitwright.core.method import Method
 
 LevelRule = Literal["learned", "closed_form", "symmetric"]
@@ -109,25 +109,39 @@ def penalty_weight(excess: Tensor, loss: Tensor, gamma: float, dead_zone: float)
     return torch.where(outside, gamma * loss / (excess.where(outside, 1.0) * (1 - gamma)), 0.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ConnectionBudget:
     """How many weights may be high, over all layers that share this object, and the penalty for more.
 
-    The penalty is lambda * h, h = max(0, p - density), p the share of high weights, lambda from `penalty_weight`.
+    The penalty is lambda * h, h = max(0, p - allowed), p the share of high weights, lambda from `penalty_weight`.
     Its value is then gamma/(1-gamma) of the task's loss, however large h is, and its gradient grows as h shrinks:
     lambda * count_slope / M for each of the M latent weights. Counts are taken from the weights on each call.
+
+    `allowed` is the density, as published, unless there is a ramp. The published constant budget takes tens of
+    thousands of steps to reach, since its gradient is small while h is large; a ramp keeps h small throughout.
 
     Args:
         density: the share of high weights that is allowed, 0 to 1; called EC in the published code.
         gamma: the penalty's share of the whole loss, 0 to less than 1.
         dead_zone: the excess that goes unpunished.
         count_slope: what the backward pass takes for the derivative of a weight's bit: 1/2 or 1.
+        ramp: the share of training during which `allowed` falls from 1/2 to the density; 0 for none.
+        progress: the share of training that is done.
     """
 
     density: float
     gamma: float
     dead_zone: float = 1e-4
     count_slope: float = 0.5
+    ramp: float = 0.0
+    progress: float = 1.0
+
+    @property
+    def allowed(self) -> float:
+        """The share that is allowed now: density, plus (1/2 - density) * (1 - progress/ramp)^3 while on the ramp."""
+        if self.progress >= self.ramp or self.density >= 0.5:
+            return self.density
+        return self.density + (0.5 - self.density) * (1 - self.progress / self.ramp) ** 3
 
     def share(self, weights: Sequence[Tensor]) -> Tensor:
         """The share p of high weights over all the latent weights given: 0-d, float64, without a gradient."""
@@ -137,13 +151,13 @@ class ConnectionBudget:
     def __call__(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         """The penalty of these latent weights, 0-d."""
         total = sum(w.numel() for w in weights)
-        excess = (self.share(weights) - self.density).clamp(min=0).to(torch.float32)
+        excess = (self.share(weights) - self.allowed).clamp(min=0).to(torch.float32)
         bits_sum = torch.stack([w.sum(dtype=torch.float32).to(excess.device) for w in weights]).sum()
         factor = penalty_weight(excess, loss.detach().to(excess), self.gamma, self.dead_zone)
         return factor * straight_through(excess, self.count_slope / total * bits_sum)
 
 
-class GeneralDomain(nn.Module, Stepped, Penalized):
+class GeneralDomain(nn.Module, Scheduled, Stepped, Penalized):
     """tau * s + phi with s = sign(w): the weight of a layer, in the domain {phi - tau, phi + tau}.
 
     tau may become negative; the levels then change places, and a bit keeps its meaning.
@@ -153,23 +167,28 @@ class GeneralDomain(nn.Module, Stepped, Penalized):
 
     Args:
         sign: the binarizer of w, with its estimator.
-        penalty_term: the budget, shared with the other layers.
+        budget: of high weights, shared with the other layers.
         levels: "learned": tau and phi are parameters, one pair a layer; "closed_form": the best levels for the current
             bits, constants to the gradient; "symmetric": mean(abs(w)) * s per filter, for comparison.
         clip: `after_step` clamps the latent weight to [-clip, clip]; None leaves it.
     """
 
     def __init__(
-        self, sign: nn.Module, penalty_term: ConnectionBudget, levels: LevelRule = "learned", clip: float | None = None
+        self, sign: nn.Module, budget: ConnectionBudget, levels: LevelRule = "learned", clip: float | None = None
     ) -> None:
         super().__init__()
         self.sign = sign
-        self.penalty_term: ConnectionBudget = penalty_term
+        self.budget = budget
         self.levels = levels
         self.clip = clip
         if levels == "learned":
             self.tau = nn.Parameter(torch.tensor(1.0))
             self.phi = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def penalty_term(self) -> ConnectionBudget:
+        """The shared budget."""
+        return self.budget
 
     @torch.no_grad()
     def fit(self, w: Tensor) -> None:
@@ -188,6 +207,10 @@ class GeneralDomain(nn.Module, Stepped, Penalized):
         domain = split_domain(w, w >= 0)
         return ((domain.high - domain.low) / 2).to(w) * s + ((domain.high + domain.low) / 2).to(w)
 
+    def set_progress(self, progress: float) -> None:
+        """Move the shared budget along its ramp."""
+        self.budget.progress = progress
+
     def after_step(self, weight: Tensor) -> None:
         """Clamp the latent weight."""
         if self.clip is not None:
@@ -195,7 +218,7 @@ class GeneralDomain(nn.Module, Stepped, Penalized):
 
     def extra_repr(self) -> str:
         """The rule for the levels and the budget."""
-        return f"levels={self.levels}, density<={self.penalty_term.density:g}, gamma={self.penalty_term.gamma:g}"
+        return f"levels={self.levels}, density<={self.budget.density:g}, gamma={self.budget.gamma:g}"
 
 
 @dataclass(frozen=True)
@@ -236,8 +259,14 @@ def sbnn(
     estimator: Literal["cifar10", "cifar100", "imagenet"] = "cifar10",
     levels: LevelRule = "learned",
     fit: bool = False,
+    ramp: float = 0.0,
+    dead_zone: float | None = None,
 ) -> Method:
     """Sparse binary weights in a general domain; activations are plain signs.
+
+    The defaults are those of the published code, which trains for hundreds of epochs. In a few epochs the published
+    gammas hardly move the density, and large ones shake Adam each time the excess becomes tiny. A short training
+    wants a large gamma that acts softly, for example gamma=0.8, ramp=0.6, dead_zone=0.01.
 
     Weigh the penalty by the task's loss, as published: `loss + bw.penalty(net, loss)`. The learned levels are new
     Parameters: make the optimizer after `binarize`. Latent weights keep the framework's symmetric initialisation.
@@ -251,6 +280,10 @@ def sbnn(
             not clamped and a bit counts with slope 1.
         levels: see `GeneralDomain`.
         fit: start learned levels from the closed form for the layer's weights, for networks that are trained already.
+        ramp: the share of training, 0 to 1, during which the budget tightens from 1/2, so that short runs reach a high
+            sparsity too; 0, as published, enforces it from the start. It needs `bw.set_progress`.
+        dead_zone: the excess of density that goes unpunished, which bounds the penalty's gradient; None takes the
+            published one, 0.0001 ("imagenet": 0.00001).
 
     Raises:
         ValueError: an argument lies outside its range.
@@ -269,8 +302,13 @@ def sbnn(
     gamma = published_gamma(density, estimator) if gamma is None else gamma
     if not 0 <= gamma < 1:
         raise ValueError(f"gamma: expected a share from 0 to less than 1, found {gamma}")
+    if not 0 <= ramp <= 1:
+        raise ValueError(f"ramp: expected a share of training from 0 to 1, found {ramp}")
     setup = _SETUPS[estimator]
-    budget = ConnectionBudget(density, gamma, setup.dead_zone, setup.count_slope)
+    dead_zone = setup.dead_zone if dead_zone is None else dead_zone
+    if not 0 <= dead_zone < 1:
+        raise ValueError(f"dead_zone: expected a share from 0 to less than 1, found {dead_zone}")
+    budget = ConnectionBudget(density, gamma, dead_zone, setup.count_slope, ramp)
 
     def weight(layer: nn.Module) -> GeneralDomain:
         binarizer = GeneralDomain(setup.weight_sign(), budget, levels, setup.clip)

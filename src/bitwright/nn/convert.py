@@ -159,8 +159,8 @@ def _warn_of_constant_inputs(module: nn.Module, chosen: dict[str, Layer]) -> Non
             after_relu = isinstance(child, nn.ReLU | nn.ReLU6) or (after_relu and isinstance(child, _KEEPS_SIGN))
     if blind:
         warnings.warn(
-            f"{', '.join(blind)}: a ReLU comes before, so the sign of the input is +1 everywhere and the layer computes "
-            "a constant. Remove the ReLU, or put nn.Hardtanh or a batch norm in its place.",
+            f"{', '.join(blind)}: a ReLU comes before, so the sign of the input is +1 everywhere and the layer "
+            "computes a constant. Remove the ReLU, or put nn.Hardtanh or a batch norm in its place.",
             UserWarning,
             stacklevel=3,
         )
