@@ -5,6 +5,13 @@
 // operations and never contract a multiply and an add (-ffp-contract=off).
 //
 // Ranges [begin, end) let the planner split the work; parts of a range may run at the same time.
+//
+// Whoever writes bits writes the zeros around them too: a whole channel of a map up to its stride, and of a vector's row
+// the part from `end` to the stride if `end` is the last element. Bit tensors and scratch start at multiples of 64 bytes;
+// other tensors may be the caller's arrays, aligned to their elements only.
+//
+// max(x, y) means x > y ? x : y and min(x, y) means x < y ? x : y wherever float32 values meet, so that zeros of either
+// sign and NaN have one outcome; in max_pool_real and its minimum x is the new element and y the one found so far.
 #pragma once
 #include <memory>
 
@@ -84,7 +91,6 @@ struct Step {
 
 struct Kernels {
     const char* name;
-    int lanes;  // bits of a register
 
     // float32, sums in the order (channel, ky, kx) of multiply then add, taps outside the image left out, bias last
     size_t (*conv_weight_bytes)(const ConvArgs&);

@@ -1,0 +1,154 @@
+// Steps of binary layers, with the thresholds that follow them.
+#include <stdexcept>
+
+#include "builder.h"
+
+namespace bw {
+namespace {
+
+// Binary layers keep up with about this many products a nanosecond.
+constexpr double kProducts = 500;
+
+}  // namespace
+
+std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& args) const {
+    const auto found = choices_.find(o.name);
+    const char* choice = found == choices_.end() ? nullptr : found->second.c_str();
+    std::unique_ptr<BinaryConv> conv = kernels_.binary_conv(args, choice);
+    if (!conv && (!choice || found->second == "reference")) conv = reference_kernels().binary_conv(args, nullptr);
+    if (!conv) {
+        throw std::invalid_argument("choices: " + o.name + ": " + kernels_.name + " has no kernel '" + found->second +
+                                    "' for this layer.");
+    }
+    return conv;
+}
+
+void Builder::add_binary_conv(int index, const BinaryConvArgs& args, int to, PlanStep& step) {
+    const std::shared_ptr<const BinaryConv> conv = choose(op(index), args);
+    step.kernel = conv->name();
+    const int x = read(op(index).inputs[0]), scratch = temporary(conv->scratch_bytes());
+    const double taps = double(args.in.c / args.groups) * args.window.kh * args.window.kw;
+    step.phases.push_back({conv->prepare_units(), double(args.in.elements()) * args.window.kw / kProducts,
+                           [=](const Memory& m, int begin, int end) {
+                               conv->prepare(m.at<const uint8_t>(x), m.at<void>(scratch), begin, end);
+                           }});
+    step.phases.push_back({conv->channel_units(), taps * double(args.out.elements()) / kProducts,
+                           [=](const Memory& m, int begin, int end) {
+                               conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
+                           }});
+}
+
+void Builder::add_binary(const Group& group) {
+    const int index = group.ops[0];
+    const Op& o = op(index);
+    if (o.code == OpCode::binary_linear) return add_binary_linear(group);
+    BinaryConvArgs args;
+    args.in = input(index).shape, args.out = o.out.shape;
+    args.window = o.window, args.groups = o.groups;
+    args.input_signed = input(index).kind == Kind::sign;
+    args.weight_signed = o.is_signed;
+    Bytes weight = allocate(o.blobs[0].elements);  // kernels pack their own copy
+    for (size_t i = 0; i < o.blobs[0].elements; ++i) weight[i] = o.blobs[0].bit(i);
+    args.weight = weight.get();
+    PlanStep& step = begin(index, "");
+    if (group.form == Group::single) {
+        add_binary_conv(index, args, write(index + 1), step);
+        return;
+    }
+    const int threshold = group.ops.back();
+    args.threshold = op(threshold).blobs[0].ints();
+    args.flip = keep_bits(op(threshold).blobs[1]);
+    step.fused.push_back(op(threshold).name);
+    step.out = {op(threshold).kind, args.out};
+    if (group.ops.size() == 2) {
+        add_binary_conv(index, args, write(threshold + 1), step);
+        return;
+    }
+    const int bits = temporary(step.out.bytes());
+    add_binary_conv(index, args, bits, step);
+    add_bit_pool(group.ops[1], threshold, bits);
+}
+
+// A pool of sums before a threshold, run as a pool of bits behind it. The largest sum reaches the threshold if any
+// does, the smallest if all do; a flip turns the bits over, and with them any into all.
+void Builder::add_bit_pool(int pool, int threshold, int from) {
+    PlanStep& step = begin(pool, kernels_.name);
+    const Shape in = input(pool).shape;
+    step.in = {op(threshold).kind, in};
+    step.out = op(threshold).out;
+    uint8_t* take_min = keep(size_t(in.c));
+    for (int c = 0; c < in.c; ++c) {
+        const bool smallest = op(pool).blobs[0] && op(pool).blobs[0].bit(size_t(c));
+        take_min[c] = smallest != op(threshold).blobs[1].bit(size_t(c));
+    }
+    const PoolArgs args{in, step.out.shape, op(pool).window, true, take_min};
+    touch(from);
+    const int y = write(threshold + 1);
+    const double cost = double(args.out.elements()) * args.window.kh * args.window.kw * 0.02;
+    step.phases.push_back({in.c, cost, [=, run = kernels_.max_pool_bits](const Memory& m, int begin, int end) {
+        run(args, m.at<const uint8_t>(from), m.at<uint8_t>(y), begin, end);
+    }});
+}
+
+void Builder::add_binary_linear(const Group& group) {
+    const int index = group.ops[0];
+    const Op& o = op(index);
+    PlanStep& step = begin(index, kernels_.name);
+    BinaryLinearArgs args;
+    args.in = input(index).shape.c, args.out = o.out.shape.c;
+    args.input_signed = input(index).kind == Kind::sign;
+    args.weight_signed = o.is_signed;
+    const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
+    uint64_t* weight = reinterpret_cast<uint64_t*>(keep(size_t(args.out) * words * 8));
+    for (size_t row = 0, k = 0; row < size_t(args.out); ++row) {
+        for (size_t i = 0; i < size_t(args.in); ++i, ++k) {
+            weight[row * words + i / 64] |= uint64_t(o.blobs[0].bit(k)) << (i % 64);
+        }
+    }
+    args.weight = weight;
+    int result = index;
+    if (group.form == Group::threshold) {
+        result = group.ops[1];
+        args.threshold = op(result).blobs[0].ints();
+        args.flip = keep_bits(op(result).blobs[1]);
+        step.fused.push_back(op(result).name);
+        step.out = op(result).out;
+    }
+    const int x = read(o.inputs[0]), y = write(result + 1);
+    const ChannelRange range(step.out.shape);
+    const double cost = double(args.in) * args.out / kProducts;
+    step.phases.push_back({range.units(), cost, [=, run = kernels_.binary_linear](const Memory& m, int begin, int end) {
+        run(args, m.at<const uint8_t>(x), m.at<void>(y), range.at(begin), range.at(end));
+    }});
+}
+
+void Builder::add_window_sum(int index) {
+    const Op& o = op(index);
+    const TensorType& in = input(index);
+    PlanStep& step = begin(index, kernels_.name);
+    if (!in.shape.vector) {
+        BinaryConvArgs args;
+        args.in = in.shape, args.out = o.out.shape;
+        args.window = o.window, args.groups = o.groups;
+        args.input_signed = in.kind == Kind::sign;
+        args.weight_signed = false;
+        args.window_sum = true;
+        add_binary_conv(index, args, write(index + 1), step);
+        return;
+    }
+    // the sum of a vector: a linear layer of one output whose weights are all ones
+    BinaryLinearArgs args;
+    args.in = in.shape.c, args.out = 1;
+    args.input_signed = in.kind == Kind::sign;
+    args.weight_signed = false;
+    const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
+    uint64_t* weight = reinterpret_cast<uint64_t*>(keep(words * 8));
+    for (size_t i = 0; i < size_t(args.in); ++i) weight[i / 64] |= uint64_t(1) << (i % 64);
+    args.weight = weight;
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    step.phases.push_back({1, 0, [=, run = kernels_.binary_linear](const Memory& m, int, int) {
+        run(args, m.at<const uint8_t>(x), m.at<void>(y), 0, 1);
+    }});
+}
+
+}  // namespace bw

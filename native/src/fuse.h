@@ -1,0 +1,24 @@
+// Which ops run as one step.
+#pragma once
+#include "model.h"
+
+namespace bw {
+
+// single:    one op.
+// threshold: a BinaryConv or BinaryLinear and the Threshold on its sums; or a BinaryConv, an integer MaxPool and the
+//            Threshold on that, which run as convolution, threshold, pool of bits: a threshold commutes with a maximum.
+// chain:     elementwise ops, each on the result of the one before, and Binarize ops that read one of these results.
+struct Group {
+    enum Form { single, threshold, chain } form = single;
+    std::vector<int> ops;  // in the order in which they run: a Binarize directly after what it reads
+};
+
+// The groups of all ops, in an order in which each reads only what came before.
+std::vector<Group> fuse(const Model& model);
+
+// The ops that read each tensor, in ascending order; an op that reads it twice is named twice.
+std::vector<std::vector<int>> find_readers(const Model& model);
+
+constexpr int kMaxChain = 12;  // ops of one chain
+
+}  // namespace bw

@@ -1,0 +1,132 @@
+// Steps that rearrange, pool or convert.
+#include "builder.h"
+
+namespace bw {
+
+void Builder::add_max_pool(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, kernels_.name);
+    const PoolArgs args{input(index).shape, o.out.shape, o.window, true, keep_bits(o.blobs[0])};
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    const Kernels& k = kernels_;
+    const double cost = double(args.out.elements()) * o.window.kh * o.window.kw * (o.out.is_bits() ? 0.02 : 0.1);
+    std::function<void(const Memory&, int, int)> run;
+    if (o.out.is_bits()) {
+        run = [=, pool = k.max_pool_bits](const Memory& m, int begin, int end) {
+            pool(args, m.at<const uint8_t>(x), m.at<uint8_t>(y), begin, end);
+        };
+    } else if (o.out.kind == Kind::sum) {
+        run = [=, pool = k.max_pool_sum](const Memory& m, int begin, int end) {
+            pool(args, m.at<const int32_t>(x), m.at<int32_t>(y), begin, end);
+        };
+    } else {
+        run = [=, pool = k.max_pool_real](const Memory& m, int begin, int end) {
+            pool(args, m.at<const float>(x), m.at<float>(y), begin, end);
+        };
+    }
+    step.phases.push_back({args.in.c, cost, std::move(run)});
+}
+
+void Builder::add_threshold(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, kernels_.name);
+    const Shape shape = o.out.shape;
+    const int32_t* threshold = o.blobs[0].ints();
+    const uint8_t* flip = keep_bits(o.blobs[1]);
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    const ChannelRange range(shape);
+    const double cost = double(shape.elements()) * 0.1;
+    step.phases.push_back({range.units(), cost, [=, run = kernels_.threshold](const Memory& m, int begin, int end) {
+        run(shape, m.at<const int32_t>(x), threshold, flip, m.at<uint8_t>(y), range.at(begin), range.at(end));
+    }});
+}
+
+void Builder::add_decode(int index) {
+    PlanStep& step = begin(index, kernels_.name);
+    const Shape shape = op(index).out.shape;
+    const bool is_signed = input(index).kind == Kind::sign;
+    const int x = read(op(index).inputs[0]), y = write(index + 1);
+    const ChannelRange range(shape);
+    const double cost = double(shape.elements()) * 0.1;
+    step.phases.push_back({range.units(), cost, [=, run = kernels_.decode](const Memory& m, int begin, int end) {
+        run(shape, m.at<const uint8_t>(x), is_signed, m.at<float>(y), range.at(begin), range.at(end));
+    }});
+}
+
+void Builder::add_flatten(int index) {
+    if (root_[index + 1] != index + 1) return;  // the same bytes under another name
+    PlanStep& step = begin(index, kernels_.name);
+    const Shape in = input(index).shape;
+    const int x = read(op(index).inputs[0]), y = write(index + 1);
+    step.phases.push_back({1, 0, [=, run = kernels_.flatten_bits](const Memory& m, int, int) {
+        run(in, m.at<const uint8_t>(x), m.at<uint8_t>(y));
+    }});
+}
+
+void Builder::add_pad_channels(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, "copy");
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    const size_t plane = o.out.shape.pixels(), before = o.before * plane, after = o.after * plane;
+    const size_t own = input(index).shape.elements();
+    step.phases.push_back({1, 0, [=](const Memory& m, int, int) {
+        float* out = m.at<float>(y);
+        std::memset(out, 0, before * sizeof(float));
+        std::memcpy(out + before, m.at<const float>(x), own * sizeof(float));
+        std::memset(out + before + own, 0, after * sizeof(float));
+    }});
+}
+
+namespace {
+
+// Appends a row of bits behind the first `at` bits of another; the bits behind these are zeros.
+void append_bits(uint8_t* row, size_t at, const uint8_t* bits, size_t count) {
+    const size_t shift = at % 8;
+    for (size_t i = 0; i < (count + 7) / 8; ++i) {
+        row[at / 8 + i] |= uint8_t(bits[i] << shift);
+        if (shift && i * 8 + 8 - shift < count) row[at / 8 + i + 1] |= uint8_t(bits[i] >> (8 - shift));
+    }
+}
+
+}  // namespace
+
+void Builder::add_concat(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, "copy");
+    struct Part {
+        int buffer;
+        size_t size;  // bytes, or bits of a vector of bits
+    };
+    std::vector<Part> parts;
+    const bool bit_row = o.out.is_bits() && o.out.shape.vector;
+    for (size_t i = 0; i < o.inputs.size(); ++i) {
+        const TensorType& type = input(index, int(i));
+        parts.push_back({read(o.inputs[i]), bit_row ? size_t(type.shape.c) : type.bytes()});
+    }
+    const int y = write(index + 1);
+    const size_t bytes = o.out.bytes();
+    step.phases.push_back({1, 0, [=](const Memory& m, int, int) {
+        uint8_t* out = m.at<uint8_t>(y);
+        if (bit_row) std::memset(out, 0, bytes);
+        size_t at = 0;
+        for (const Part& part : parts) {
+            if (bit_row) {
+                append_bits(out, at, m.at<const uint8_t>(part.buffer), part.size);
+            } else {
+                std::memcpy(out + at, m.at<const uint8_t>(part.buffer), part.size);
+            }
+            at += part.size;
+        }
+    }});
+}
+
+// The output is the input under another name.
+void Builder::add_copy() {
+    PlanStep& step = begin(int(model_.ops.size()) - 1, "copy");
+    const size_t bytes = model_.input.bytes();
+    step.phases.push_back({1, 0, [=](const Memory& m, int, int) {
+        std::memcpy(m.at<uint8_t>(kOutput), m.at<const uint8_t>(kInput), bytes);
+    }});
+}
+
+}  // namespace bw

@@ -1,0 +1,138 @@
+// Vectors of float32 and int32 as wide as a register, by the compiler's vector extensions, and whole words of bits.
+//
+// Included inside the unnamed namespace of one instruction set's translation unit, which has included <cstring>, and on
+// x86 <immintrin.h>, before. Both architectures supported are little-endian.
+#pragma once
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+// In place of the standard library's, whose instances would be shared between instruction sets.
+inline int smaller(int a, int b) { return a < b ? a : b; }
+inline int larger(int a, int b) { return a > b ? a : b; }
+
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+
+// The vector type of an element type, so that kernels for both can be written once.
+template <class T> struct VectorOf;
+template <> struct VectorOf<float> { using type = Floats; };
+template <> struct VectorOf<int32_t> { using type = Ints; };
+template <> struct VectorOf<uint8_t> { using type = Bytes; };
+template <class T> using Vector = typename VectorOf<T>::type;
+
+template <class T> inline Vector<T> load(const T* p) {
+    Vector<T> v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T> inline void store(T* p, Vector<T> v) { std::memcpy(p, &v, sizeof v); }
+
+inline Floats broadcast(float x) { return x - Floats{}; }  // x - 0 is x, for -0 too
+inline Ints broadcast(int32_t x) { return x - Ints{}; }
+
+inline Floats to_floats(Floats v) { return v; }
+inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
+inline Floats to_floats(Bytes v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
+
+// The first n lanes, 0 < n < kLanes; nothing behind them is read or written. Lanes not read are zero.
+template <class T> inline Vector<T> load_some(const T* p, int n) {
+    Vector<T> v = {};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+
+template <class T> inline void store_some(T* p, Vector<T> v, int n) {
+    for (int i = 0; i < n; i++) p[i] = v[i];
+}
+
+#if defined(__AVX512F__)
+inline __mmask16 first_lanes(int n) { return __mmask16((1u << n) - 1); }
+inline Floats load_some(const float* p, int n) { return Floats(_mm512_maskz_loadu_ps(first_lanes(n), p)); }
+inline Ints load_some(const int32_t* p, int n) { return Ints(_mm512_maskz_loadu_epi32(first_lanes(n), p)); }
+inline void store_some(float* p, Floats v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), __m512(v)); }
+#elif defined(__AVX2__)
+inline __m256i first_lanes(int n) {
+    static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes + 8 - n));
+}
+inline Floats load_some(const float* p, int n) { return Floats(_mm256_maskload_ps(p, first_lanes(n))); }
+inline Ints load_some(const int32_t* p, int n) { return Ints(_mm256_maskload_epi32(p, first_lanes(n))); }
+inline void store_some(float* p, Floats v, int n) { _mm256_maskstore_ps(p, first_lanes(n), __m256(v)); }
+#endif
+
+// Bit i of the result: lane i of x is at least lane i of t. Comparisons with NaN give 0.
+#if defined(__AVX512F__)
+inline uint32_t at_least(Floats x, Floats t) { return _mm512_cmp_ps_mask(__m512(x), __m512(t), _CMP_GE_OQ); }
+inline uint32_t at_least(Ints x, Ints t) { return _mm512_cmpge_epi32_mask(__m512i(x), __m512i(t)); }
+#else
+inline uint32_t lane_bits(Ints mask) {
+#if defined(__AVX2__)
+    return uint32_t(_mm256_movemask_ps(__m256(mask)));
+#elif defined(__SSE2__)
+    return uint32_t(_mm_movemask_ps(__m128(mask)));
+#else
+    const Ints bit = {1, 2, 4, 8};
+    mask &= bit;
+    return uint32_t(mask[0] + mask[1] + mask[2] + mask[3]);
+#endif
+}
+inline uint32_t at_least(Floats x, Floats t) { return lane_bits(x >= t); }
+inline uint32_t at_least(Ints x, Ints t) { return lane_bits(x >= t); }
+#endif
+
+// n floats, short runs at a time: no call, and no byte written behind the last.
+inline void copy_floats(float* to, const float* from, int n) {
+    if (n < kLanes) {
+        for (int i = 0; i < n; i++) to[i] = from[i];
+        return;
+    }
+    for (int i = 0; i + kLanes < n; i += kLanes) store(to + i, load(from + i));
+    store(to + n - kLanes, load(from + n - kLanes));
+}
+
+// Eight bytes as a word; those at or behind `end` are taken for zeros.
+inline uint64_t load_word(const uint8_t* p, const uint8_t* end) {
+    uint64_t word = 0;
+    if (p + 8 <= end) {
+        std::memcpy(&word, p, 8);
+    } else {
+        for (int i = 0; p + i < end; i++) word |= uint64_t(p[i]) << (8 * i);
+    }
+    return word;
+}
+
+// The lowest `bytes` bytes of a word, at most 8.
+inline void store_bytes(uint8_t* p, uint64_t word, int bytes) {
+    if (bytes == 8) {
+        std::memcpy(p, &word, 8);
+        return;
+    }
+    if (bytes & 4) {
+        std::memcpy(p, &word, 4);
+        p += 4, word >>= 32;
+    }
+    if (bytes & 2) {
+        std::memcpy(p, &word, 2);
+        p += 2, word >>= 16;
+    }
+    if (bytes & 1) *p = uint8_t(word);
+}
+
+inline uint64_t low_bits(int n) { return n >= 64 ? ~uint64_t(0) : (uint64_t(1) << n) - 1; }
+
+// Bits [bit, bit + n) of a bit row, n <= 64, as the lowest bits of a word.
+inline uint64_t bits_at(const uint8_t* row, const uint8_t* end, size_t bit, int n) {
+    const uint8_t* p = row + bit / 8;
+    const int shift = int(bit % 8);
+    uint64_t word = load_word(p, end) >> shift;
+    if (shift + n > 64) word |= uint64_t(p[8]) << (64 - shift);
+    return word & low_bits(n);
+}

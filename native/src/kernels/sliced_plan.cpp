@@ -1,0 +1,352 @@
+// Chooses how a binary convolution is computed bit-sliced, and holds what its kernels read.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "sliced_program.h"
+
+namespace bw {
+namespace {
+
+constexpr int kMostFilters = 6;          // of a four-Russians run
+constexpr int kMostPositions = 1 << 19;  // of a filter
+constexpr size_t kMostScratch = size_t(1) << 31;
+constexpr size_t kFirstCache = 32 * 1024, kSecondCache = 1024 * 1024;
+
+int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+// The terms of z = factor * u + rest, and the constants that turn the kernel's numbers into results.
+class Constants {
+public:
+    Constants(const BinaryConvArgs& args, const SlicedGeometry& geometry, const SlicedWeights& weights,
+              const TapClasses& classes)
+        : args_(args),
+          weights_(weights),
+          classes_(classes),
+          factor_(args.input_signed ? 2 : 1),
+          ones_at_(size_t(args.out.c) * geometry.taps.size()),
+          ones_(args.out.c) {
+        int64_t span = 0;
+        for (int n = 0; n < args.out.c; n++) {
+            for (int k = 0; k < weights.positions(); k++) {
+                ones_at_[size_t(n) * weights.taps + k % weights.taps] += weights.filter(n)[k];
+            }
+            ones_[n] = weights.ones(n);
+            span = std::max<int64_t>(span, highest(n) - lowest(n));
+        }
+        for (int tap_class = 0; tap_class < classes.count(); tap_class++) {
+            for (int tap : geometry.taps) {
+                inside_.push_back(classes.has(tap_class, tap / args.window.kw, tap % args.window.kw));
+            }
+        }
+        width = args.threshold ? bit_width(uint64_t(span + 1)) + 1 : bit_width(uint64_t(weights.positions())) + 1;
+        width = std::max(width, 2);
+    }
+
+    int width;  // planes that hold every result without overflow
+
+    int factor() const { return factor_; }
+
+    // All `width` bits of what the kernel adds, for a filter and a class of pixels.
+    uint32_t addend(int n, int tap_class, SlicedProgram::Meaning meaning, bool subtract) const {
+        const int64_t carry = subtract ? 1 : 0, offset = meaning.offset, rest = rest_of(n, tap_class);
+        if (!args_.threshold) {
+            const int64_t constant = factor_ * offset + rest;
+            return uint32_t((meaning.sign > 0 ? constant : -constant - 1) + carry);
+        }
+        int64_t least = ceil_div(args_.threshold[n] - rest, factor_);
+        least = std::min(std::max(least, lowest(n)), highest(n) + 1);
+        return uint32_t((meaning.sign > 0 ? offset - least : least - offset - 1) + carry);
+    }
+
+    // What the result is to be inverted by: bits are the sign of a sum that is negative where u is too small.
+    uint32_t inverter(int n, SlicedProgram::Meaning meaning) const {
+        if (!args_.threshold) return meaning.sign > 0 ? 0 : ~0u;
+        return (meaning.sign > 0) != (args_.flip && args_.flip[n]) ? ~0u : 0;
+    }
+
+private:
+    int64_t highest(int n) const { return ones_[n]; }
+    int64_t lowest(int n) const { return weights_.is_signed ? int64_t(ones_[n]) - weights_.positions() : 0; }
+
+    int64_t rest_of(int n, int tap_class) const {
+        if (!args_.input_signed) return 0;
+        int64_t ones = 0, inside = 0;
+        for (int tap = 0; tap < weights_.taps; tap++) {
+            if (!inside_[size_t(tap_class) * weights_.taps + tap]) continue;
+            ones += ones_at_[size_t(n) * weights_.taps + tap];
+            inside += weights_.channels;
+        }
+        return weights_.is_signed ? inside - 2 * ones : -ones;
+    }
+
+    const BinaryConvArgs& args_;
+    const SlicedWeights& weights_;
+    const TapClasses& classes_;
+    int factor_;
+    std::vector<int> ones_at_, ones_;
+    std::vector<bool> inside_;  // (class, tap)
+};
+
+std::string method_name(SlicedMethod method) {
+    return method.is_list() ? "sliced-list" : "four-russians-" + std::to_string(method.filters);
+}
+
+std::vector<SlicedMethod> methods(bool is_signed) {
+    std::vector<SlicedMethod> all = {{1, false}};
+    for (int filters = is_signed ? 1 : 2; filters <= (is_signed ? kMostFilters : kMostFilters - 1); filters++) {
+        all.push_back({filters, is_signed});
+    }
+    return all;
+}
+
+// Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
+double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGeometry& geometry, bool ternary) {
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 0.9, kResult = 14, kTotalRow = 2;
+    const double positions = weights.positions(), density = weights.density();
+    const int filters = std::min(method.filters, weights.filters);
+    const int runs = (weights.filters + method.filters - 1) / method.filters * weights.groups;
+    const int units = (runs + geometry.pieces - 1) / geometry.pieces;
+    const double row = geometry.pieces == 1 ? 1 : kGatheredRow;
+    double cost = 0, totals = 0;
+    if (method.is_list()) {
+        const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
+        cost = (listed * positions + 2) * row + kClass;
+        if (weights.is_signed) totals = weights.groups * positions * kTotalRow;
+    } else {
+        const int bits = filters - (method.complementing ? 1 : 0), classes = 1 << bits;
+        const double counted = method.complementing ? 1 : 1 - std::pow(1 - density, filters);
+        const int lists = method.complementing ? 2 * classes : classes;
+        const int planes = bit_width(uint64_t(counted * positions / classes * 1.25));
+        cost = (counted * positions + 1.5 * lists) * row + lists * kClass;
+        cost += (2 * classes - bits - 2) * planes * kAddedPlane;
+    }
+    cost = units * (cost + filters * kResult) + totals;
+    const double of_register = geometry.bytes == 64 ? 1.43 : ternary ? 0.8 : 1;
+    return geometry.blocks * cost * of_register;
+}
+
+class SlicedConv final : public BinaryConv {
+public:
+    SlicedConv(const BinaryConvArgs& args, const SlicedIsa& isa, const TapClasses& classes, SlicedGeometry geometry,
+               const SlicedWeights& weights, SlicedMethod method)
+        : isa_(isa),
+          geometry_(std::move(geometry)),
+          name_(method_name(method)),
+          panels_(wants_panels(args, method)),
+          program_(weights, rows(args), method, geometry_.pieces) {
+        const Constants constants(args, geometry_, weights, classes);
+        find_patterns(args, classes);
+        store_constants(constants, classes);
+        describe(args, method, constants);
+    }
+
+    const char* name() const override { return name_.c_str(); }
+    size_t scratch_bytes() const override { return scratch_bytes_; }
+    int prepare_units() const override {
+        return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
+    }
+    int channel_units() const override { return int(program_.units.size()); }
+    void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
+        isa_.prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
+    }
+    void channels(const void* scratch, void* out, int begin, int end) const override {
+        isa_.channels(view_, static_cast<const uint8_t*>(scratch), out, begin, end);
+    }
+
+    // Bytes of copies and panels, before anything is built.
+    static size_t scratch_for(const BinaryConvArgs& args, const SlicedGeometry& geometry) {
+        const size_t rows = args.in.c * geometry.taps.size() + 1;
+        return args.in.c * geometry.channel_bytes + size_t(geometry.blocks) * geometry.bytes * (rows + 1) + 128;
+    }
+
+private:
+    bool wants_panels(const BinaryConvArgs& args, SlicedMethod method) const {
+        // Measured: worth it where the rows of a block exceed the first-level cache, as long as all fit the second.
+        const size_t block_bytes = args.in.c * geometry_.taps.size() * geometry_.bytes;
+        return !method.is_list() && geometry_.blocks > 1 && block_bytes > kFirstCache &&
+               block_bytes * geometry_.blocks <= kSecondCache;
+    }
+
+    size_t copies_bytes(const BinaryConvArgs& args) const { return round_up(args.in.c * geometry_.channel_bytes, 64); }
+
+    // Also where panels, zeros and blocks lie in the scratch.
+    SlicedRows rows(const BinaryConvArgs& args) {
+        const size_t bytes = size_t(geometry_.bytes), blocks = size_t(geometry_.blocks);
+        if (!panels_) {
+            scratch_bytes_ = copies_bytes(args) + blocks * bytes;
+            block_step_ = bytes;
+            return {geometry_.channel_bytes, copies_bytes(args), geometry_.tap_offset};
+        }
+        const size_t taps = geometry_.taps.size(), count = args.in.c * taps;
+        std::vector<uint32_t> offsets;
+        for (size_t tap = 0; tap < taps; tap++) offsets.push_back(uint32_t(tap * bytes));
+        block_step_ = (count + 1) * bytes;
+        scratch_bytes_ = copies_bytes(args) + blocks * block_step_;
+        return {taps * bytes, count * bytes, offsets};
+    }
+
+    // Blocks whose pixels are not all of the commonest class need constants bit by bit; many blocks share theirs.
+    void find_patterns(const BinaryConvArgs& args, const TapClasses& classes) {
+        const bool is_uniform = !args.input_signed || classes.count() == 1;
+        block_pattern_.assign(geometry_.blocks, -1);
+        common_class_ = 0;
+        if (is_uniform && geometry_.pieces == 1) return;
+        std::vector<int> pixels(classes.count(), 0);
+        for (int y = 0; y < args.out.h && !is_uniform; y++) {
+            for (int x = 0; x < args.out.w; x++) pixels[classes.of(y, x)]++;
+        }
+        common_class_ = int(std::max_element(pixels.begin(), pixels.end()) - pixels.begin());
+        std::map<std::vector<int>, int> known;
+        for (int block = 0; block < geometry_.blocks; block++) {
+            std::vector<int> pattern(8 * geometry_.bytes, common_class_);
+            for (int bit = 0; bit < 8 * geometry_.bytes && !is_uniform; bit++) {
+                const int pixel = geometry_.pixel(args.out, block, bit);
+                if (pixel >= 0) pattern[bit] = classes.of(pixel / args.out.w, pixel % args.out.w);
+            }
+            const auto is_common = [&](int c) { return c == common_class_; };
+            if (geometry_.pieces == 1 && std::all_of(pattern.begin(), pattern.end(), is_common)) continue;
+            const auto found = known.emplace(pattern, int(patterns_.size()));
+            if (found.second) patterns_.push_back(pattern);
+            block_pattern_[block] = found.first->second;
+        }
+    }
+
+    void store_constants(const Constants& constants, const TapClasses& classes) {
+        const int pieces = geometry_.pieces, width = constants.width;
+        const size_t slots = program_.target.size() / pieces, bytes = size_t(geometry_.bytes);
+        if (pieces == 1) {
+            for (size_t slot = 0; slot < slots; slot++) {
+                const int n = program_.target[slot];
+                const uint32_t bits = constants.addend(n, common_class_, program_.meaning[slot], program_.subtract);
+                constant_.push_back(constants.inverter(n, program_.meaning[slot]));
+                for (int j = 0; j < width; j++) constant_.push_back(bits >> j & 1 ? ~0u : 0);
+            }
+        }
+        lane_constant_.assign(patterns_.size() * slots * (width + 1) * bytes, 0);
+        std::vector<uint32_t> addend(classes.count());
+        uint8_t* to = lane_constant_.data();
+        for (const std::vector<int>& pattern : patterns_) {
+            std::vector<int> present = pattern;
+            std::sort(present.begin(), present.end());
+            present.erase(std::unique(present.begin(), present.end()), present.end());
+            for (size_t at = 0; at < slots * pieces; at += pieces, to += (width + 1) * bytes) {
+                for (int piece = 0; piece < pieces; piece++) {
+                    const int n = program_.target[at + piece];
+                    if (n < 0) continue;
+                    const SlicedProgram::Meaning meaning = program_.meaning[at + piece];
+                    const uint8_t invert = uint8_t(constants.inverter(n, meaning));
+                    for (int c : present) addend[c] = constants.addend(n, c, meaning, program_.subtract);
+                    for (int i = 0; i < geometry_.piece_bytes; i++) {
+                        const int byte = piece * geometry_.piece_bytes + i;
+                        to[byte] = invert;
+                        for (int bit = 8 * byte; bit < 8 * byte + 8; bit++) {
+                            const uint32_t bits = addend[pattern[bit]];
+                            for (int j = 0; j < width; j++) {
+                                to[(j + 1) * bytes + byte] |= uint8_t((bits >> j & 1) << (bit % 8));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    void describe(const BinaryConvArgs& args, SlicedMethod method, const Constants& constants) {
+        SlicedView& v = view_;
+        v.in_channels = args.in.c;
+        v.in_height = args.in.h;
+        v.in_width = args.in.w;
+        v.in_pitch = args.in.pitch();
+        v.in_stride = args.in.stride();
+        v.in_bytes = args.in.bit_bytes();
+        v.out_height = args.out.h;
+        v.out_width = args.out.w;
+        v.out_pitch = args.out.pitch();
+        v.row_step = args.window.sh;
+        v.column_step = args.window.sw;
+        v.columns = args.window.kw;
+        v.shift = geometry_.shift.data();
+        v.planes = int(geometry_.planes.size());
+        v.plane = geometry_.planes.data();
+        v.column_bytes = geometry_.column_bytes;
+        v.channel_bytes = geometry_.channel_bytes;
+        v.column_mask = geometry_.column_mask.empty() ? nullptr : geometry_.column_mask.data();
+        v.mask_bytes = geometry_.mask_bytes;
+        v.prepare_channels = 16;
+        v.panels = panels_;
+        v.taps = int(geometry_.taps.size());
+        v.tap_offset = geometry_.tap_offset.data();
+        v.blocks = geometry_.blocks;
+        v.pieces = geometry_.pieces;
+        v.piece_bytes = geometry_.piece_bytes;
+        v.block_base = panels_ ? copies_bytes(args) : 0;
+        v.block_step = block_step_;
+        v.zeros = panels_ ? block_step_ - size_t(geometry_.bytes) : copies_bytes(args);
+        v.valid = geometry_.valid.data();
+        v.block_pattern = block_pattern_.data();
+        v.program = program_.words.data();
+        v.unit = program_.units.data();
+        v.totals = program_.totals.empty() ? nullptr : program_.totals.data();
+        v.target = program_.target.data();
+        v.complementing = method.complementing;
+        v.subtract = program_.subtract;
+        v.counter_planes = program_.counter_planes;
+        v.class_planes = program_.class_planes;
+        v.total_planes = program_.total_planes;
+        v.total_shift = !args.threshold && constants.factor() == 2;
+        v.count_shift = v.total_shift + (program_.subtract ? 1 : 0);
+        v.width = constants.width;
+        v.constant = constant_.data();
+        v.lane_constant = lane_constant_.data();
+        v.slots = int(program_.target.size()) / geometry_.pieces;
+        v.sums = !args.threshold;
+        v.out_stride = args.out.stride();
+        v.out_pixels = args.out.pixels();
+        v.map_bytes = size_t(args.out.h) * args.out.pitch();
+        v.byte_pixel = geometry_.byte_pixel.data();
+    }
+
+    const SlicedIsa& isa_;
+    SlicedGeometry geometry_;
+    std::string name_;
+    bool panels_;
+    size_t block_step_ = 0, scratch_bytes_ = 0;
+    SlicedProgram program_;
+    int common_class_ = 0;
+    std::vector<int> block_pattern_;
+    std::vector<std::vector<int>> patterns_;  // classes of the bits of a block
+    std::vector<uint32_t> constant_;
+    std::vector<uint8_t> lane_constant_;
+    SlicedView view_ = {};
+};
+
+}  // namespace
+
+std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
+                                        int count) {
+    const TapClasses classes(args);
+    const SlicedIsa* best_isa = nullptr;
+    SlicedMethod best = {1, false};
+    double least = 0;
+    for (int i = 0; i < count; i++) {
+        const SlicedGeometry geometry(args, classes, isas[i].bytes);
+        const SlicedWeights weights(args, geometry);
+        if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
+        for (SlicedMethod method : methods(weights.is_signed)) {
+            if (choice && *choice && method_name(method) != choice) continue;
+            const double cost = cost_of(weights, method, geometry, isas[i].ternary);
+            if (best_isa && cost >= least) continue;
+            best_isa = &isas[i];
+            best = method;
+            least = cost;
+        }
+    }
+    if (!best_isa) return nullptr;
+    const SlicedGeometry geometry(args, classes, best_isa->bytes);
+    const SlicedWeights weights(args, geometry);
+    return std::make_unique<SlicedConv>(args, *best_isa, classes, geometry, weights, best);
+}
+
+}  // namespace bw

@@ -1,0 +1,121 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "builder.h"
+
+namespace bw {
+
+Plan make_plan(const Model& model, const Kernels& kernels, const std::map<std::string, std::string>& choices) {
+    for (const auto& choice : choices) {
+        const bool found = std::any_of(model.ops.begin(), model.ops.end(), [&](const Op& op) {
+            return op.name == choice.first && (op.code == OpCode::binary_conv || op.code == OpCode::window_sum);
+        });
+        if (!found) {
+            throw std::invalid_argument("choices: expected names of binary convolutions, found '" + choice.first +
+                                        "'.");
+        }
+    }
+    return Builder(model, kernels, choices).build();
+}
+
+Plan Builder::build() {
+    plan_.buffers.resize(2);
+    root_.resize(model_.ops.size() + 1);
+    for (size_t tensor = 0; tensor < root_.size(); ++tensor) {
+        root_[tensor] = int(tensor);
+        if (tensor == 0) continue;
+        const Op& maker = op(int(tensor) - 1);
+        // planar tensors have the same bytes flat or not
+        if (maker.code == OpCode::flatten && !maker.out.is_bits()) root_[tensor] = root_[maker.inputs[0]];
+    }
+    buffer_of_.assign(root_.size(), -1);
+    buffer_of_[0] = kInput;
+    const int output = root_[model_.output()];
+    if (output != 0) buffer_of_[output] = kOutput;
+
+    for (const Group& group : fuse(model_)) {
+        switch (group.form) {
+            case Group::threshold: add_binary(group); break;
+            case Group::chain: add_chain(group); break;
+            case Group::single: add_single(group.ops[0]); break;
+        }
+    }
+    if (output == 0) add_copy();
+    plan_.buffers[kInput].bytes = plan_.buffers[kOutput].bytes = 0;
+    plan_.arena_bytes = place(plan_.buffers);
+    return std::move(plan_);
+}
+
+void Builder::add_single(int index) {
+    switch (op(index).code) {
+        case OpCode::conv: return add_conv(index);
+        case OpCode::linear: return add_linear(index);
+        case OpCode::mean: return add_mean(index);
+        case OpCode::avg_pool: return add_avg_pool(index);
+        case OpCode::binary_conv:
+        case OpCode::binary_linear: return add_binary({Group::single, {index}});
+        case OpCode::window_sum: return add_window_sum(index);
+        case OpCode::max_pool: return add_max_pool(index);
+        case OpCode::threshold: return add_threshold(index);
+        case OpCode::decode: return add_decode(index);
+        case OpCode::flatten: return add_flatten(index);
+        case OpCode::pad_channels: return add_pad_channels(index);
+        case OpCode::concat: return add_concat(index);
+        case OpCode::affine:
+        case OpCode::level_sum:
+        case OpCode::add:
+        case OpCode::prelu:
+        case OpCode::clamp:
+        case OpCode::binarize: return add_chain({Group::chain, {index}});
+    }
+}
+
+PlanStep& Builder::begin(int index, const char* kernel) {
+    plan_.steps.push_back({op(index).name, op(index).code, kernel, {}, input(index), op(index).out, {}});
+    return plan_.steps.back();
+}
+
+int Builder::touch(int buffer) {
+    Buffer& b = plan_.buffers[buffer];
+    const int now = int(plan_.steps.size()) - 1;
+    if (now > b.last) b.last = now;
+    return buffer;
+}
+
+int Builder::read(int tensor) { return touch(buffer_of_[root_[tensor]]); }
+
+int Builder::write(int tensor) {
+    int& buffer = buffer_of_[root_[tensor]];
+    if (buffer < 0) buffer = temporary(model_.type(tensor).bytes());
+    return touch(buffer);
+}
+
+int Builder::temporary(size_t bytes) {
+    const int now = int(plan_.steps.size()) - 1;
+    plan_.buffers.push_back({bytes, now, now, 0});
+    return int(plan_.buffers.size()) - 1;
+}
+
+uint8_t* Builder::keep(size_t bytes) {
+    plan_.constants.push_back(allocate(bytes));
+    std::memset(plan_.constants.back().get(), 0, bytes);
+    return plan_.constants.back().get();
+}
+
+uint8_t* Builder::keep_bits(const Blob& blob) {
+    if (!blob) return nullptr;
+    uint8_t* bytes = keep(blob.elements);
+    for (size_t i = 0; i < blob.elements; ++i) bytes[i] = blob.bit(i);
+    return bytes;
+}
+
+bool Builder::is_read_outside(int tensor, const Group& group) const {
+    const std::vector<int>& readers = readers_[tensor];
+    return tensor == model_.output() || std::any_of(readers.begin(), readers.end(), [&](int reader) {
+        return std::find(group.ops.begin(), group.ops.end(), reader) == group.ops.end();
+    });
+}
+
+}  // namespace bw

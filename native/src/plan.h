@@ -1,0 +1,54 @@
+// What a model becomes for one set of kernels: steps over buffers, all sizes known. A plan is immutable, so that any
+// number of callers may run it, each with its own memory.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+
+#include "arena.h"
+#include "kernels/kernels.h"
+#include "model.h"
+
+namespace bw {
+
+// The buffers of one sample in flight, by index. Buffer 0 is the input and buffer 1 the output; they are the caller's.
+struct Memory {
+    void* const* buffers;
+    uint8_t* scratch;  // of the calling thread
+
+    template <class T>
+    T* at(int buffer) const {
+        return static_cast<T*>(buffers[buffer]);
+    }
+};
+
+constexpr int kInput = 0, kOutput = 1;
+
+// A part of a step whose units do not depend on each other.
+struct Phase {
+    int units;
+    double nanoseconds;  // of all units, roughly: whether threads pay
+    std::function<void(const Memory&, int begin, int end)> run;
+};
+
+struct PlanStep {
+    std::string name;                // of the first op
+    OpCode op;
+    std::string kernel;
+    std::vector<std::string> fused;  // names of the other ops that run in this step
+    TensorType in, out;
+    std::vector<Phase> phases;       // one after another
+};
+
+struct Plan {
+    std::vector<PlanStep> steps;
+    std::vector<Buffer> buffers;
+    size_t arena_bytes = 0, scratch_bytes = 0;  // for each sample in flight; for each of its threads
+    std::vector<Bytes> constants;               // packed weights and the like
+};
+
+// `choices` forces the kernel of binary convolutions: op name -> kernel name. Throws std::invalid_argument if there is
+// no such op or kernel. The plan points into the model.
+Plan make_plan(const Model& model, const Kernels& kernels, const std::map<std::string, std::string>& choices);
+
+}  // namespace bw
