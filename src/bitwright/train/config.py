@@ -1,0 +1,260 @@
+"""A recipe: everything that decides a training run, as frozen dataclasses that a TOML file spells out.
+
+A run folder and every checkpoint store the recipe as it was resolved, so that a figure can always be traced to its
+settings. `toml_form.py` reads and writes the text.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bitwright.errors import RecipeError
+from bitwright.train.toml_form import apply_overrides, build, parse, write
+
+DEMO = Path(__file__).with_name("demo.toml")
+
+
+def _check(key: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise RecipeError(f"{key} must be {expected}, found {value!r}")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images, and how pixels become numbers.
+
+    Attributes:
+        source: `KIND:PATH`.
+        size: For `images`: side in pixels of the square that every image becomes; 0 keeps them as they are.
+        held_out: Training images set aside (seeded) to choose the best epoch by; 0 chooses by the test split.
+        mean: Mean of each channel, with pixels from 0 to 1; empty: measured on the training images.
+        std: Standard deviation of each channel, likewise.
+    """
+
+    source: str
+    size: int = 0
+    held_out: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("data.size", self.size, self.size >= 0, "0 or more")
+        _check("data.held_out", self.held_out, self.held_out >= 0, "0 or more")
+        _check("data.std", self.std, all(value > 0 for value in self.std), "positive")
+        _check("data.mean", self.mean, len(self.mean) == len(self.std), "as many numbers as data.std")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A function by name, and its keyword arguments: every key of the table but `name`.
+
+    Attributes:
+        name: A catalogue name ("resnet20", "sbnn"), or "package.module:function".
+        options: Keyword arguments.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How weights move.
+
+    Attributes:
+        name: Which optimizer.
+        lr: Learning rate at its highest.
+        momentum: For sgd.
+        weight_decay: L2 term for adam and sgd, decoupled for adamw.
+        decay_on: Where it acts: "weights" of two and more axes, those of "real" layers alone, or "all" parameters.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    decay_on: Literal["weights", "real", "all"] = "weights"
+
+    def __post_init__(self) -> None:
+        _check("optimizer.lr", self.lr, self.lr > 0, "positive")
+        _check("optimizer.momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        _check("optimizer.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate falls.
+
+    Attributes:
+        name: "cosine" and "linear" fall to 0 over the run; "multistep" multiplies by `factor` at each milestone.
+        per: Whether the rate, and the progress that the method is told, change once an epoch or once a step.
+        warmup: Epochs in which it first rises linearly.
+        milestones: Epochs, for multistep.
+        factor: For multistep.
+    """
+
+    name: Literal["cosine", "linear", "multistep", "constant"] = "cosine"
+    per: Literal["epoch", "step"] = "epoch"
+    warmup: int = 0
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check("schedule.warmup", self.warmup, self.warmup >= 0, "0 or more epochs")
+        _check("schedule.factor", self.factor, self.factor > 0, "positive")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to training images.
+
+    Attributes:
+        crop: Black border in pixels from which a window of the old size is cut at random; 0 for none.
+        flip: Whether every second image, at random, is mirrored left to right.
+        rotation: Largest angle in degrees, either way.
+        mixup: Alpha of the Beta(alpha, alpha) that weights two mixed images; 0 for none.
+    """
+
+    crop: int = 0
+    flip: bool = False
+    rotation: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("augmentation.crop", self.crop, self.crop >= 0, "0 or more pixels")
+        _check("augmentation.rotation", self.rotation, 0 <= self.rotation <= 180, "from 0 to 180 degrees")
+        _check("augmentation.mixup", self.mixup, self.mixup >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross-entropy.
+
+    Attributes:
+        label_smoothing: Share of the target spread evenly over the classes.
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("loss.label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decides speed, and rounding, but not the experiment.
+
+    Attributes:
+        precision: Lightning's word; "auto" is mixed precision on a GPU and float32 on a CPU.
+        compile: Whether the network goes through `torch.compile`, which needs a C++ compiler.
+        threads: CPU threads; 0 leaves the choice to PyTorch.
+    """
+
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    compile: bool = False
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        _check("machine.threads", self.threads, self.threads >= 0, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        title: What this is, in a line.
+        paper: Where it comes from.
+        published: Accuracy, from 0 to 1, that the source states, or None where it states none that could be verified.
+        note: Deviations from the source, and why.
+        seed: Of the initial weights, the order of the images, and the augmentation.
+        epochs: Passes over the training images.
+        batch: Images in a step.
+        keep: Which epoch's weights become the result: the last, or the best (see `train.run`).
+        data: Images.
+        network: Function that makes the float network.
+        method: Function that makes the binarization method; the name "none" trains the float network.
+        optimizer: Optimizer.
+        schedule: Learning rate.
+        augmentation: Augmentation.
+        loss: Loss.
+        machine: Speed.
+    """
+
+    title: str
+    paper: str = ""
+    published: float | None = None
+    note: str = ""
+    seed: int = 0
+    epochs: int
+    batch: int = 128
+    keep: Literal["best", "last"] = "best"
+    data: Data
+    network: Choice
+    method: Choice
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    augmentation: Augmentation = Augmentation()
+    loss: Loss = Loss()
+    machine: Machine = Machine()
+
+    def __post_init__(self) -> None:
+        _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
+        _check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        _check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
+
+    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
+        """The same recipe with what the data set decides written out.
+
+        Args:
+            mean: Of each channel, for a recipe that leaves it open.
+            std: Of each channel, likewise.
+            network: Keyword arguments of the network, such as `num_classes`, that hold where the recipe has none.
+        """
+        data = self.data if self.data.mean else replace(self.data, mean=mean, std=std)
+        options = {**network, **self.network.options}
+        return replace(self, data=data, network=Choice(self.network.name, options))
+
+
+def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "recipe") -> Recipe:
+    """Read a recipe from TOML text.
+
+    Args:
+        text: The file's content.
+        overrides: Assignments such as "optimizer.lr=0.01" that come after the text.
+        where: The file, for messages.
+
+    Raises:
+        RecipeError: If a key is unknown or missing, or a value has the wrong type or range.
+    """
+    try:
+        return build(Recipe, apply_overrides(parse(text), overrides))
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def read_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        path: The TOML file.
+        overrides: Assignments such as "optimizer.lr=0.01" that come after the file.
+
+    Raises:
+        RecipeError: If there is no such file, or it is not a recipe.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+    return parse_recipe(text, overrides=overrides, where=str(path))
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """Write a recipe as TOML text that `parse_recipe` reads back to an equal recipe.
+
+    Args:
+        recipe: The recipe.
+    """
+    return write(recipe)

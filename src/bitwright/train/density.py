@@ -1,0 +1,41 @@
+"""Density: the share of weights that hold bit 1, read off each binary layer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bitwright.core.levels import read_levels
+from bitwright.nn.layers import BinaryConv2d, BinaryLinear
+
+
+@dataclass(frozen=True)
+class Density:
+    """Shares of ones, in each binary layer by name and in all of them together.
+
+    Attributes:
+        total: Over all binarized weights; 1 where there are none.
+        layers: By module name.
+    """
+
+    total: float
+    layers: dict[str, float]
+
+
+def measure_density(net: nn.Module) -> Density:
+    """Binarize every layer's weight once and count its ones.
+
+    Args:
+        net: The network.
+
+    Raises:
+        LoweringError: If a weight binarizer breaks the two-level law.
+    """
+    ones, weights, layers = 0.0, 0, {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, BinaryConv2d | BinaryLinear):
+            with torch.no_grad():
+                share = read_levels(layer.weight_binarizer(layer.weight)).density
+            layers[name] = share
+            ones, weights = ones + share * layer.weight.numel(), weights + layer.weight.numel()
+    return Density(ones / weights if weights else 1.0, layers)

@@ -1,0 +1,174 @@
+"""The training task for Lightning, which owns the loop: the three verbs, the loss, and what is written down."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from bitwright.core.hooks import after_step, penalty, set_progress
+from bitwright.train.augment import Targets
+from bitwright.train.batches import TrainingBatches
+from bitwright.train.config import Recipe, write_recipe
+from bitwright.train.density import measure_density
+from bitwright.train.optim import lr_factor, make_optimizer
+
+Row = dict[str, float]
+
+
+class Tally:
+    """Loss and accuracy over the images seen since the last `reset`, kept on the device until they are read."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.images = 0
+        self._loss: Tensor | float = 0.0
+        self._correct: Tensor | float = 0.0
+
+    def add(self, logits: Tensor, targets: Targets, loss: Tensor) -> None:
+        """Count a batch.
+
+        Shape:
+            logits: (N, classes).
+
+        Args:
+            logits: The network's output.
+            targets: What it should have been; of mixed images the first label counts.
+            loss: Mean over the batch.
+        """
+        self.images += len(logits)
+        self._loss = self._loss + loss.detach() * len(logits)
+        self._correct = self._correct + (logits.detach().argmax(1) == targets.labels).sum()
+
+    @property
+    def loss(self) -> float:
+        """Mean loss."""
+        return float(self._loss) / max(self.images, 1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose highest logit is the label's."""
+        return float(self._correct) / max(self.images, 1)
+
+
+class Task(pl.LightningModule):
+    """Trains a network by a recipe.
+
+    Every epoch adds a row to `history`: epoch, lr, train_loss, train_accuracy, loss, accuracy, penalty, density, score,
+    seconds. The rows are part of each checkpoint, so a resumed run goes on with exactly the rows of its whole epochs.
+
+    `score`, by which the best epoch is chosen, is the accuracy on the validation images, less 1 while the method's
+    penalty is not 0: an epoch that keeps a sparsity budget always comes before one that does not.
+
+    Args:
+        recipe: The recipe, resolved.
+        net: The network, binarized.
+        report: Called with the history whenever it has grown.
+    """
+
+    def __init__(
+        self, recipe: Recipe, net: nn.Module, report: Callable[[list[Row]], None] = lambda history: None
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.net = net
+        self.report = report
+        self.history: list[Row] = []
+        # A function, not a module: a second registration of the network would double its state-dict keys.
+        self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
+        self._training = Tally()
+        self._validation = Tally()
+        self._started = 0.0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer of the recipe; `_move_to` sets its learning rate."""
+        return make_optimizer(self.net, self.recipe.optimizer)
+
+    def _move_to(self, epoch: float) -> None:
+        # Rate and progress follow from the moment alone, so there is no scheduler state to save and to restore.
+        rate = self.recipe.optimizer.lr * lr_factor(self.recipe.schedule, epoch, self.recipe.epochs)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        set_progress(self.net, epoch / self.recipe.epochs)
+
+    def on_train_epoch_start(self) -> None:
+        """Tell optimizer, method and batches which epoch this is."""
+        batches = self.trainer.train_dataloader
+        assert isinstance(batches, TrainingBatches)
+        batches.epoch = self.current_epoch
+        # Networks with dropout draw from torch's own generator: it too must depend on the epoch alone.
+        torch.manual_seed(self.recipe.seed + 1_000_003 * (self.current_epoch + 1))
+        self._move_to(self.current_epoch)
+        self._training.reset()
+        self._started = time.perf_counter()
+
+    def training_step(self, batch: tuple[Tensor, Targets], index: int) -> Tensor:
+        """The loss of a batch, with the method's penalty."""
+        x, targets = batch
+        if self.recipe.schedule.per == "step":
+            self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
+        logits = self._compiled(x) if self._compiled is not None else self.net(x)
+        logits = logits.float()
+        loss = targets.loss(logits, self.recipe.loss.label_smoothing)
+        self._training.add(logits, targets, loss)
+        return loss + penalty(self.net, loss)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the method correct the weights that the optimizer moved."""
+        after_step(self.net)
+
+    def on_validation_epoch_start(self) -> None:
+        """Count from zero."""
+        self._validation.reset()
+
+    def validation_step(self, batch: tuple[Tensor, Targets], index: int) -> None:
+        """Count a batch of the validation images, in eval mode, which is the deployed arithmetic."""
+        x, targets = batch
+        # Not the compiled network, and no mixed precision: fused or rounded operations could give other bits.
+        with torch.autocast(x.device.type, enabled=False):
+            logits = self.net(x)
+        self._validation.add(logits, targets, targets.loss(logits))
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch's row."""
+        density = measure_density(self.net)
+        set_progress(self.net, 1.0)  # what counts is the budget at the end of training
+        with torch.no_grad():
+            penalized = float(penalty(self.net))
+        row = {
+            "epoch": self.current_epoch,
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": self._training.loss,
+            "train_accuracy": self._training.accuracy,
+            "loss": self._validation.loss,
+            "accuracy": self._validation.accuracy,
+            "penalty": penalized,
+            "density": density.total,
+            "score": self._score(penalized),
+            "seconds": time.perf_counter() - self._started,
+        }
+        self.history.append(row)
+        self.report(self.history)
+        self.log_dict({name: value for name, value in row.items() if name != "epoch"})
+        self.log_dict({f"density/{name}": value for name, value in density.layers.items()})
+
+    def _score(self, penalized: float) -> float:
+        return self._validation.accuracy - (penalized > 0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the recipe and the history into every checkpoint."""
+        checkpoint["recipe"] = write_recipe(self.recipe)
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the history of the checkpoint."""
+        self.history = list(checkpoint["history"])
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave the batch where it is: the data set lives on the device already."""
+        return batch

@@ -1,0 +1,155 @@
+"""Frozen dataclasses from TOML and back, with messages that name the key and the nearest one that exists.
+
+A field of a dataclass type is a table. A dataclass with a field `options` takes every key it has no field for, so
+that keyword arguments of a function read like settings.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from bitwright.errors import RecipeError
+
+T = TypeVar("T")
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Read TOML text.
+
+    Args:
+        text: The text.
+
+    Raises:
+        RecipeError: If it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"not valid TOML: {error}") from None
+
+
+def apply_overrides(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Tables with some values replaced.
+
+    Args:
+        tables: As `parse` returns them; left as they are.
+        overrides: Assignments, "key=value" or "table.key=value"; a value that is not TOML is taken as a string.
+
+    Raises:
+        RecipeError: If an assignment has no "=", or goes through a key that holds no table.
+    """
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in tables.items()}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        *path, key = name.strip().split(".")
+        if not equals or not key or len(path) > 1:
+            raise RecipeError(f"override {override!r}: expected key=value or table.key=value")
+        table = result.setdefault(path[0], {}) if path else result
+        if not isinstance(table, dict):
+            raise RecipeError(f"override {override!r}: {path[0]} holds a value, not a table")
+        table[key] = _parse_value(text.strip())
+    return result
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def build(kind: type[T], table: Mapping[str, Any], prefix: str = "") -> T:
+    """Make a dataclass from a table, every value checked against the field's type.
+
+    Args:
+        kind: The dataclass.
+        table: Its keys and values.
+        prefix: What stands before its keys in messages, such as "optimizer.".
+
+    Raises:
+        RecipeError: If a key is unknown or missing, or a value has another type.
+    """
+    hints = get_type_hints(kind)
+    known: dict[str, Field[Any]] = {item.name: item for item in fields(kind)}  # pyright: ignore[reportArgumentType]
+    open_ended = known.pop("options", None) is not None
+    unknown = [key for key in table if key not in known]
+    if unknown and not open_ended:
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
+        raise RecipeError(f"unknown key {prefix}{unknown[0]}; {hint}")
+    values: dict[str, Any] = {"options": {key: table[key] for key in unknown}} if open_ended else {}
+    for name, item in known.items():
+        if name in table:
+            values[name] = _convert(hints[name], table[name], prefix + name)
+        elif is_dataclass(hints[name]) and item.default is MISSING:
+            raise RecipeError(f"the table [{prefix}{name}] is missing")
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise RecipeError(f"the key {prefix}{name} is missing")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where} must be a table, [{where}], found {value!r}")
+        return build(hint, value, f"{where}.")  # pyright: ignore[reportArgumentType]
+    if origin is Literal:
+        if value not in arguments:
+            near = get_close_matches(str(value), arguments, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise RecipeError(f"{where} must be one of {', '.join(arguments)}, found {value!r}{hint}")
+        return value
+    if origin is UnionType:
+        return _convert(next(kind for kind in arguments if kind is not NoneType), value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise RecipeError(f"{where} must be a list, found {value!r}")
+        return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:  # so that true is no number
+        raise RecipeError(f"{where} must be {_TYPE_NAMES[hint]}, found {value!r}")
+    return value
+
+
+def write(value: Any) -> str:
+    """TOML text of a dataclass: its plain values first, then a table for each of its dataclasses. None is left out.
+
+    Args:
+        value: The dataclass.
+    """
+    own = [(item.name, getattr(value, item.name)) for item in fields(value)]
+    lines = [f"{name} = {_spell(content)}" for name, content in own if _is_plain(content)]
+    for name, content in own:
+        if is_dataclass(content):
+            lines += ["", f"[{name}]", *_write_table(content)]
+    return "\n".join(lines) + "\n"
+
+
+def _is_plain(value: Any) -> bool:
+    return value is not None and not is_dataclass(value)
+
+
+def _write_table(value: Any) -> list[str]:
+    own = {item.name: getattr(value, item.name) for item in fields(value)}
+    own.update(own.pop("options", {}))
+    return [f"{name} = {_spell(content)}" for name, content in own.items() if _is_plain(content)]
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_spell, value))}]"
+    if isinstance(value, int | float):
+        return repr(value)
+    raise RecipeError(f"a recipe holds strings, numbers, true, false and lists of them, found {value!r}")
