@@ -1,0 +1,1 @@
+"""The command line `bw`, one command a file."""

@@ -1,0 +1,109 @@
+"""`bw export`: a run folder in, one packed file out."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from tyro.conf import Positional, arg
+
+from bitwright.cli.arguments import Json
+from bitwright.cli.output import need, only_json, print_json
+from bitwright.errors import DataError
+
+if TYPE_CHECKING:
+    from bitwright.lower import ExportReport
+    from bitwright.train import TrainedModel
+
+EXAMPLES = 32  # images on which the file is compared with torch
+
+
+def export(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    /,
+    *,
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.bw", help_behavior_hint="")] = None,
+    json: Json = False,
+) -> None:
+    """Pack the trained network of a run folder into one file, and compare the two.
+
+    The file takes uint8 pixels and holds the names of the classes. The comparison uses images of the run's own data
+    set, or noise where that is not at hand any more.
+
+    Example: bw export runs/cifar10-resnet20-95 -o net.bw
+
+    Args:
+        run: The run folder, or a model.safetensors of one.
+        output: The file to write; by default model.bw in the run folder.
+        json: Print one JSON object instead of a few lines.
+    """
+    for package in ("torch", "safetensors"):
+        need(package, "train", "bw export")
+    from bitwright.train import load_model
+
+    with only_json(json):
+        model = load_model(run)
+        folder = run if run.is_dir() else run.parent
+        report = export_model(model, output or folder / "model.bw", example_images(model))
+    if json:
+        print_json({"path": report.path, "bytes": report.bytes, "images": report.images, **asdict(report.comparison)})
+    else:
+        print(report)
+
+
+def export_model(model: "TrainedModel", path: Path, images: np.ndarray) -> "ExportReport":
+    """Pack a trained network so that the file takes pixels and names its classes.
+
+    Shape:
+        images: (N, H, W, C) uint8.
+
+    Args:
+        model: The network with its recipe.
+        path: The file to write.
+        images: What the file is compared with torch on.
+
+    Raises:
+        LoweringError: If the network has no place in a graph.
+        OSError: If the file cannot be written.
+    """
+    import torch
+
+    from bitwright.lower import export as lower_and_write
+
+    example = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    pixels = (model.recipe.data.mean, model.recipe.data.std)
+    return lower_and_write(model.net, path, example, pixels=pixels, labels=model.label_names)
+
+
+def spread(items: np.ndarray, most: int) -> np.ndarray:
+    """At most so many items, evenly spaced: data sets are often sorted by class.
+
+    Shape:
+        items: (N, ...); output: (min(N, most), ...).
+
+    Args:
+        items: What to choose from.
+        most: How many to take.
+    """
+    return items[np.linspace(0, len(items) - 1, min(len(items), most)).astype(int)]
+
+
+def example_images(model: "TrainedModel") -> np.ndarray:
+    """Test images of the data set that a network was trained on, or noise where they are not to be had.
+
+    Shape:
+        output: (N, H, W, C) uint8.
+
+    Args:
+        model: The network with its recipe.
+    """
+    from bitwright.data import load_dataset
+
+    data = model.recipe.data
+    try:
+        images = spread(load_dataset(data.source, "test", size=data.size or None).test_images, EXAMPLES)
+    except DataError:
+        images = np.empty((0, *model.shape), np.uint8)
+    if len(images) and images.shape[1:] == model.shape:
+        return images
+    return np.random.default_rng(0).integers(0, 256, (EXAMPLES, *model.shape), dtype=np.uint8)

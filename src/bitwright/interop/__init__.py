@@ -1,0 +1,1 @@
+"""A graph as a neighbour's format, one neighbour a file."""

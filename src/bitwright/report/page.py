@@ -1,0 +1,229 @@
+"""One self-contained HTML page with pictures: opens without a network, and prints."""
+
+import base64
+import html
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_COLORS = ("#1f4e79", "#c55a11", "#548235", "#7f6000", "#7030a0")  # told apart in grey, too
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_WIDTH = 680  # pixels; what a printed page holds
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 720px; margin: 2em auto;
+       padding: 0 1em; }
+h1 { font-size: 1.7em; line-height: 1.2; } h2 { font-size: 1.2em; margin: 1.8em 0 0.4em; }
+table { border-collapse: collapse; width: 100%; } td { padding: 0.3em 0; border-bottom: 1px solid #ddd; }
+td + td { text-align: right; font-variant-numeric: tabular-nums; }
+.samples { display: flex; flex-wrap: wrap; gap: 12px; } .samples figure { margin: 0; width: 72px; text-align: center; }
+.samples img { width: 72px; height: 72px; object-fit: contain; image-rendering: pixelated; background: #eee; }
+.samples figcaption { font-size: 13px; line-height: 1.3; } .wrong { color: #b00020; font-weight: 700; }
+@media print { body { margin: 0; font-size: 11pt; } h2 { break-after: avoid; }
+               .picture, .samples, tr { break-inside: avoid; } .modebar { display: none; } }
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with what it shows and what the network saw in it.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8.
+        label: What it shows.
+        prediction: What the network says.
+    """
+
+    image: np.ndarray
+    label: str
+    prediction: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of one form of a network, and its accuracy as a share of one."""
+
+    name: str
+    bytes: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page shows; empty parts are left out.
+
+    Args:
+        title: The heading.
+        introduction: One paragraph under it.
+        facts: The table: what, and how much.
+        curves: For each picture, its lines: name to (x, y) points, over epochs.
+        sizes: Accuracy against size.
+        density: Share of effective connections, by layer, each of [0, 1].
+        latency: Milliseconds an image, by what ran.
+        samples: Images with predictions.
+    """
+
+    title: str
+    introduction: str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    sizes: Sequence[Size] = ()
+    density: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    samples: Sequence[Sample] = ()
+
+
+def write_page(path: str | os.PathLike[str], page: Page) -> Path:
+    """Write a page as one HTML file that holds its pictures and the code that draws them.
+
+    Args:
+        path: The file to write; an older one is replaced once the new one is complete.
+        page: What to show.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    sections = [_table(page.facts), *(_curves(title, lines) for title, lines in page.curves.items())]
+    sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency), _samples(page.samples)]
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(_document(page, [section for section in sections if section]), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _document(page: Page, sections: Sequence[str]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    title = html.escape(page.title)
+    introduction = f"<p>{html.escape(page.introduction)}</p>" if page.introduction else ""
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>',
+            f"<script>{get_plotlyjs()}</script></head><body>",
+            f"<h1>{title}</h1>",
+            introduction,
+            *sections,
+            "</body></html>",
+        ]
+    )
+
+
+def _table(facts: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(what)}</td><td>{html.escape(much)}</td></tr>" for what, much in facts)
+    return f"<table>{rows}</table>" if facts else ""
+
+
+def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for index, (name, points) in enumerate(lines.items()):
+        line = {"color": _COLORS[index % len(_COLORS)], "dash": _DASHES[index % len(_DASHES)]}
+        figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode="lines", line=line)
+    figure.update_layout(xaxis_title="epoch", showlegend=len(lines) > 1)
+    return _picture(title, figure)
+
+
+def _sizes(sizes: Sequence[Size]) -> str:
+    import plotly.graph_objects as go
+
+    if not sizes:
+        return ""
+    figure = go.Figure()
+    for index, size in enumerate(sizes):
+        figure.add_scatter(
+            x=[size.bytes / 1024],
+            y=[100 * size.accuracy],
+            mode="markers+text",
+            text=[f"{size.name}: {size.bytes / 1024:,.1f} KiB, {100 * size.accuracy:.1f} %"],
+            textposition="top center",
+            marker={"size": 13, "color": _COLORS[index % len(_COLORS)]},
+        )
+    low, high = min(s.bytes for s in sizes) / 1024, max(s.bytes for s in sizes) / 1024
+    middle = 100 * sum(s.accuracy for s in sizes) / len(sizes)
+    spread = max(1.0, max(abs(100 * s.accuracy - middle) for s in sizes) * 2)
+    figure.update_xaxes(type="log", title="KiB (logarithmic)", dtick=1, range=[np.log10(low / 4), np.log10(high * 4)])
+    figure.update_yaxes(title="accuracy, %", range=[middle - spread, min(100.5, middle + spread)])
+    figure.update_layout(showlegend=False)
+    return _picture("Accuracy against size", figure)
+
+
+def _density(density: Mapping[str, float]) -> str:
+    labels = {name: f"{100 * share:.1f} %" for name, share in density.items()}
+    values = {name: 100 * share for name, share in density.items()}
+    return _bars("Density of each layer: effective connections, %", values, labels) if density else ""
+
+
+def _latency(latency: Mapping[str, float]) -> str:
+    labels = {name: f"{ms:.3g} ms" for name, ms in latency.items()}
+    return _bars("Time an image, ms (one thread)", latency, labels) if latency else ""
+
+
+def _bars(title: str, values: Mapping[str, float], labels: Mapping[str, str]) -> str:
+    import plotly.graph_objects as go
+
+    names = list(values)
+    figure = go.Figure(
+        go.Bar(
+            x=list(values.values()),
+            y=names,
+            orientation="h",
+            text=[labels[name] for name in names],
+            textposition="outside",
+            cliponaxis=False,
+            marker_color=_COLORS[0],
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(range=[0, 1.15 * max(values.values()) or 1])
+    figure.update_layout(bargap=0.35)
+    return _picture(title, figure, height=110 + 28 * len(names))
+
+
+def _picture(title: str, figure: "Figure", height: int = 340) -> str:
+    import plotly.io
+
+    margin = {"l": 60, "r": 40, "t": 10, "b": 50}
+    figure.update_layout(template="simple_white", width=_WIDTH, height=height, margin=margin, font={"size": 14})
+    drawing = plotly.io.to_html(
+        figure, full_html=False, include_plotlyjs=False, config={"displaylogo": False, "displayModeBar": False}
+    )
+    return f'<h2>{html.escape(title)}</h2><div class="picture">{drawing}</div>'
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    figures = []
+    for sample in samples:
+        right = sample.label == sample.prediction
+        verdict = "right" if right else "wrong"
+        said = html.escape(sample.prediction if right else f"{sample.prediction}, not {sample.label}")
+        alt = html.escape(f"image of {sample.label}")
+        figures.append(
+            f'<figure><img alt="{alt}" src="{_data_uri(sample.image)}">'
+            f'<figcaption class="{verdict}">{said}</figcaption></figure>'
+        )
+    return f'<h2>Samples, with predictions</h2><div class="samples">{"".join(figures)}</div>' if figures else ""
+
+
+def _data_uri(image: np.ndarray) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
