@@ -26,7 +26,7 @@ class DataError(BitwrightError):
 
 
 class RecipeError(BitwrightError):
-    """A training recipe has an unknown key, a value of the wrong type or range, or names something that is not there."""
+    """A training recipe has an unknown key, a value of the wrong type or range, or a name that does not exist."""
 
 
 class RunError(BitwrightError):

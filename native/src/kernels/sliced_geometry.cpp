@@ -58,12 +58,6 @@ TapClasses::TapClasses(const BinaryConvArgs& args) {
     column_of = classify(args.out.w, args.in.w, w.kw, w.sw, w.pw, w.dw, columns);
 }
 
-int TapClasses::taps(int tap_class) const {
-    const auto& r = rows[tap_class / columns.size()];
-    const auto& c = columns[tap_class % columns.size()];
-    return int(std::count(r.begin(), r.end(), true) * std::count(c.begin(), c.end(), true));
-}
-
 SlicedGeometry::SlicedGeometry(const BinaryConvArgs& args, const TapClasses& classes, int register_bytes)
     : bytes(register_bytes) {
     const Window& window = args.window;

@@ -18,7 +18,6 @@ struct TapClasses {
     bool has(int tap_class, int ky, int kx) const {
         return rows[tap_class / columns.size()][ky] && columns[tap_class % columns.size()][kx];
     }
-    int taps(int tap_class) const;
 };
 
 struct SlicedGeometry {

@@ -23,7 +23,6 @@ public:
               const TapClasses& classes)
         : args_(args),
           weights_(weights),
-          classes_(classes),
           factor_(args.input_signed ? 2 : 1),
           ones_at_(size_t(args.out.c) * geometry.taps.size()),
           ones_(args.out.c) {
@@ -83,7 +82,6 @@ private:
 
     const BinaryConvArgs& args_;
     const SlicedWeights& weights_;
-    const TapClasses& classes_;
     int factor_;
     std::vector<int> ones_at_, ones_;
     std::vector<bool> inside_;  // (class, tap)

@@ -137,7 +137,7 @@ def _time(network: Network, model: "TrainedModel", image: np.ndarray) -> dict[st
 
 def _facts(found: Findings) -> list[tuple[str, str]]:
     images = found.run.images
-    times = [(f"{name}: ms an image", milliseconds(timing.median_ms)) for name, timing in found.timings.items()]
+    times = [(f"time an image, {name}", milliseconds(timing.median_ms)) for name, timing in found.timings.items()]
     ratio = found.timings[FLOAT].median_ms / found.timings[PACKED].median_ms
     return [
         ("accuracy of the trained network", percent(found.agreement["accuracy"])),
@@ -185,8 +185,9 @@ def _page(found: Findings, digits: "DataSet") -> Page:
 
 def _samples(predictions: np.ndarray, digits: "DataSet", most: int = 24) -> list[Sample]:
     """Some digits with what the packed file saw, a quarter of them mistakes if there are as many."""
-    wrong = spread(np.flatnonzero(predictions != digits.test_labels), most // 4)
-    right = spread(np.flatnonzero(predictions == digits.test_labels), most - len(wrong))
+    hits = predictions == digits.test_labels
+    wrong = spread(np.flatnonzero(~hits), max(most // 4, most - int(hits.sum())))
+    right = spread(np.flatnonzero(hits), most - len(wrong))
     names, labels = digits.label_names, digits.test_labels
     return [Sample(digits.test_images[i, :, :, 0], names[labels[i]], names[predictions[i]]) for i in (*right, *wrong)]
 

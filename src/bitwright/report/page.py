@@ -136,7 +136,9 @@ def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> s
     for index, (name, points) in enumerate(lines.items()):
         line = {"color": _COLORS[index % len(_COLORS)], "dash": _DASHES[index % len(_DASHES)]}
         figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode="lines", line=line)
-    figure.update_layout(xaxis_title="epoch", showlegend=len(lines) > 1)
+    last = max((x for points in lines.values() for x, _ in points), default=0)
+    figure.update_xaxes(title="epoch", dtick=max(1, round(last / 10)))
+    figure.update_layout(showlegend=len(lines) > 1)
     return _picture(title, figure)
 
 
@@ -152,7 +154,7 @@ def _sizes(sizes: Sequence[Size]) -> str:
             y=[100 * size.accuracy],
             mode="markers+text",
             text=[f"{size.name}: {size.bytes / 1024:,.1f} KiB, {100 * size.accuracy:.1f} %"],
-            textposition="top center",
+            textposition="top center" if index % 2 == 0 else "bottom center",
             marker={"size": 13, "color": _COLORS[index % len(_COLORS)]},
         )
     low, high = min(s.bytes for s in sizes) / 1024, max(s.bytes for s in sizes) / 1024
