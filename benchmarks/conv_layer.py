@@ -2,9 +2,9 @@
 
 Both are measured in turn in one process: a round of the engine, a round of PyTorch, and so on. On our side the time is
 that of the whole step as the engine runs it inside a network, all preparation of its input and the threshold included;
-on PyTorch's side that of `conv2d` alone, in the faster of its two memory layouts. Each row of the results says what was
-measured, where, and with which versions. On a machine that has other work to do only the minima mean anything: a call
-of two milliseconds is then interrupted more often than one of sixty microseconds.
+on PyTorch's side that of `conv2d` alone, in the faster of its two memory layouts, and in processor time of the thread:
+its calls of milliseconds are interrupted more often than ours of microseconds where the machine has other work to do,
+and that shall not count against it. Each row of the results says what was measured, where, and with which versions.
 
 Example: python benchmarks/conv_layer.py --shapes 28x28x128 --densities 0.5 0.1
 """
@@ -132,7 +132,7 @@ def fastest_conv(x: torch.Tensor, channels: int) -> Callable[[], object]:
 
 
 def time_calls(call: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median and minimum of some calls after one to warm up, in milliseconds.
+    """Median and minimum of some calls after one to warm up, in milliseconds of this thread's processor time.
 
     Args:
         call: What to time.
@@ -142,9 +142,9 @@ def time_calls(call: Callable[[], object], runs: int) -> tuple[float, float]:
     with torch.inference_mode():
         call()
         for _ in range(runs):
-            start = time.perf_counter()
+            start = time.thread_time()
             call()
-            times.append(1e3 * (time.perf_counter() - start))
+            times.append(1e3 * (time.thread_time() - start))
     return statistics.median(times), min(times)
 
 
@@ -208,7 +208,7 @@ def main(
             times = [found.bitwright.median_ms, found.torch.median_ms, found.bitwright.min_ms, found.torch.min_ms]
             numbers = [*(1e3 * ms for ms in times), found.ratio, found.ratio_min]
             cells.append([shape, f"{density:g}", found.kernel, *(f"{number:.1f}" for number in numbers)])
-            print(f"{shape} at density {density:g}: {found.ratio_min:.1f} times by the minima", flush=True)
+            print(f"{shape} at density {density:g}: {found.ratio:.1f} times", flush=True)
     add_rows(output, rows)
     columns = ["shape", "density", "kernel", "us", "torch us", "min us", "min torch us", "ratio", "ratio of minima"]
     print_table(f"3x3 binary convolution, bits in and out, 1 thread, {machine.cpu}", columns, cells, "lrlrrrrrr")

@@ -30,6 +30,9 @@ width = 4
 [method]
 name = "sbnn"
 sparsity = 0.5
+
+[machine]
+threads = 1
 """
 
 

@@ -53,8 +53,10 @@ struct Vec256 {
     static Vec256 zip32_high(Vec256 a, Vec256 b) { return {_mm256_unpackhi_epi32(a.v, b.v)}; }
 
     static __m128i two_words(const uint8_t* first, const uint8_t* second) {
-        const __m128d low = _mm_load_sd(reinterpret_cast<const double*>(first));
-        return _mm_castpd_si128(_mm_loadh_pd(low, reinterpret_cast<const double*>(second)));
+        int64_t low, high;
+        std::memcpy(&low, first, 8);
+        std::memcpy(&high, second, 8);
+        return _mm_set_epi64x(high, low);
     }
 };
 
