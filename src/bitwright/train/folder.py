@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from bitwright.errors import RunError
+from bitwright.report.timing import describe_machine
 
 RECIPE = "recipe.toml"
 METRICS = "metrics.csv"
@@ -110,29 +110,19 @@ class Log:
             print(line, flush=True)
 
 
-def describe_machine(device: torch.device) -> dict[str, str | int]:
+def describe_run(device: torch.device) -> dict[str, object]:
     """Versions, processor and threads: what a figure of speed or a last bit can depend on.
 
     Args:
         device: Where training runs.
     """
+    machine = describe_machine()
     return {
-        "bitwright": version("bitwright"),
-        "torch": torch.__version__,
+        **machine.versions,
         "lightning": version("pytorch-lightning"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_name(),
-        "cpus": os.cpu_count() or 1,
+        "system": machine.system,
+        "cpu": machine.cpu,
+        "cpus": machine.cores,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.machine()

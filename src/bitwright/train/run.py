@@ -29,7 +29,7 @@ from bitwright.train.folder import (
     LAST,
     RECIPE,
     Log,
-    describe_machine,
+    describe_run,
     prepare_folder,
     write_metrics,
     write_results,
@@ -280,7 +280,7 @@ def _write_results(result: RunResult, recipe: Recipe, device: torch.device) -> N
             "seed": recipe.seed,
             "density": result.density,
             "layers": result.layers,
-            "machine": describe_machine(device),
+            "machine": describe_run(device),
         },
     )
 
@@ -288,7 +288,7 @@ def _write_results(result: RunResult, recipe: Recipe, device: torch.device) -> N
 def _log_start(log: Log, recipe: Recipe, net: nn.Module, device: torch.device, *, resume: bool) -> None:
     count = sum(parameter.numel() for parameter in net.parameters())
     log.write(f"{'resumed' if resume else 'started'}: {recipe.title} (seed {recipe.seed})")
-    log.write(f"machine: {json.dumps(describe_machine(device))}")
+    log.write(f"machine: {json.dumps(describe_run(device))}")
     log.write(f"network: {recipe.network.name}, {count} parameters; method: {recipe.method.name}")
 
 
