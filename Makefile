@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 NATIVE := $(shell find native CMakeLists.txt -type f 2>/dev/null)
 
-.PHONY: help setup demo test test-all check fuzz bench clean
+.PHONY: help setup demo test check fuzz native-test bench clean
 help:
 	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
 	@echo "make test    build and run all tests"
 	@echo "make check   format, lint, types, layers"
 	@echo "make fuzz    the file loader over damaged files, under address and undefined-behaviour sanitizers"
+	@echo "make native-test  the kernels alone, every instruction set against plain loops, on random shapes"
 	@echo "make bench   time binary convolutions against PyTorch float32"
 
 setup: $(STAMP)
@@ -40,6 +41,11 @@ check: setup
 
 fuzz: setup
 	$(BIN)/python -m pytest tests/fuzz -m "slow or not slow" --hypothesis-profile=long
+
+native-test: setup
+	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/tools
+	$(BIN)/ctest --test-dir build/tools --output-on-failure
 
 bench: setup
 	$(BIN)/python benchmarks/conv_layer.py
