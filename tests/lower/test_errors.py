@@ -35,6 +35,10 @@ NOT_LOWERED = {
     "inner softmax": (binary(lambda m, x: m.act(m.conv(x)), act=nn.Softmax2d()), r"act \(Softmax2d\)"),
     "gate": (binary(lambda m, x: m.conv(x) * m.conv(x).mean((2, 3), keepdim=True)), "both factors depend"),
     "broadcast": (binary(lambda m, x: m.conv(x) + m.conv(x).mean((2, 3), keepdim=True)), "broadcasts"),
+    "mean of the batch": (
+        binary(lambda m, x: m.conv(x) - m.conv(x).mean()),
+        r"averages over the dimensions \[0, 1, 2, 3\]",
+    ),
     "part of the channels": (binary(lambda m, x: m.conv(x)[:, :2]), "part of the channels"),
     "mixed samples": (binary(lambda m, x: m.conv(x).view(-1, 9)), "between the samples of a batch"),
     "other shape": (binary(lambda m, x: m.conv(x).view(-1, 2, 18, 9)), r"\(2, 18, 9\)"),

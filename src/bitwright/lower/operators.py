@@ -223,7 +223,7 @@ def _mean(build: Translation, call: Node) -> str:
     source = _argument(call)
     x = build.emit.real(build.names[source])
     shape, rank = sample_shape(source), source.meta["val"].dim()
-    dims = {d % rank for d in given["dim"] or ()}
+    dims = {d % rank for d in given.get("dim") or range(rank)}  # x.mean() names none and takes in the batch too
     map_shape = build.emit.shape(x)
     whole_map = len(map_shape) == 3 and prod(shape[1:]) == prod(map_shape[1:]) and shape[0] == map_shape[0]
     if dims != set(range(2, rank)) or not whole_map:
