@@ -10,7 +10,7 @@ help:
 	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
 	@echo "make test    build and run all tests"
 	@echo "make check   format, lint, types, layers"
-	@echo "make fuzz    the file loader over damaged files, under address and undefined-behaviour sanitizers"
+	@echo "make fuzz    fifty times as many damaged files and random networks as make test"
 	@echo "make native-test  the kernels alone, every instruction set against plain loops, on random shapes"
 	@echo "make bench   time binary convolutions against PyTorch float32"
 
@@ -40,7 +40,7 @@ check: setup
 	$(BIN)/lint-imports
 
 fuzz: setup
-	$(BIN)/python -m pytest tests/fuzz -m "slow or not slow" --hypothesis-profile=long
+	$(BIN)/python -m pytest tests/fuzz tests/native --hypothesis-profile=long --timeout=0
 
 native-test: setup
 	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja

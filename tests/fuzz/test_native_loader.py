@@ -98,7 +98,6 @@ def check(program: Path, files: list[bytes]) -> list[str]:
         return found.stdout.splitlines()
 
 
-@pytest.mark.slow
 def test_sanitizers_find_nothing_in_sound_files(checker: Path) -> None:
     said = check(checker, FILES)
     assert len(said) == len(FILES)
@@ -106,7 +105,6 @@ def test_sanitizers_find_nothing_in_sound_files(checker: Path) -> None:
     assert sum(line.startswith("ran") for line in said) > len(FILES) // 2
 
 
-@pytest.mark.slow
 @given(st.lists(damaged(FILES), min_size=50, max_size=50))
 @settings(max_examples=settings().max_examples // 4)
 def test_sanitizers_find_nothing_in_damaged_files(checker: Path, files: list[bytes]) -> None:
