@@ -12,7 +12,7 @@ help:
 	@echo "make check   format, lint, types, layers"
 	@echo "make fuzz    fifty times as many damaged files and random networks as make test"
 	@echo "make native-test  the kernels alone, every instruction set against plain loops, on random shapes"
-	@echo "make bench   time binary convolutions against PyTorch float32"
+	@echo "make bench   time binary convolutions and whole networks against PyTorch float32"
 
 setup: $(STAMP)
 
@@ -49,6 +49,7 @@ native-test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/conv_layer.py
+	$(BIN)/python benchmarks/networks.py
 
 clean:
 	rm -rf $(VENV) build dist

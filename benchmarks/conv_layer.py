@@ -171,6 +171,20 @@ def compiler() -> str:
     return found.group().decode() if found else "unknown"
 
 
+def environment() -> dict[str, object]:
+    """What every row begins with: the state of the sources, the machine and the versions."""
+    machine = describe_machine()
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "cpu": machine.cpu,
+        "system": machine.system,
+        "compiler": compiler(),
+        **machine.versions,
+        "threads": 1,
+    }
+
+
 def main(
     shapes: tuple[str, ...] = SHAPES,
     densities: tuple[float, ...] = DENSITIES,
@@ -189,16 +203,7 @@ def main(
     """
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    machine = describe_machine()
-    here = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": commit(),
-        "cpu": machine.cpu,
-        "system": machine.system,
-        "compiler": compiler(),
-        **machine.versions,
-        "threads": 1,
-    }
+    here, cpu = environment(), describe_machine().cpu
     rows, cells = [], []
     for shape in shapes:
         height, width, channels = map(int, shape.split("x"))
@@ -211,7 +216,7 @@ def main(
             print(f"{shape} at density {density:g}: {found.ratio:.1f} times", flush=True)
     add_rows(output, rows)
     columns = ["shape", "density", "kernel", "us", "torch us", "min us", "min torch us", "ratio", "ratio of minima"]
-    print_table(f"3x3 binary convolution, bits in and out, 1 thread, {machine.cpu}", columns, cells, "lrlrrrrrr")
+    print_table(f"3x3 binary convolution, bits in and out, 1 thread, {cpu}", columns, cells, "lrlrrrrrr")
     print(output)
 
 
