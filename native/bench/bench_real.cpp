@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -137,16 +138,8 @@ void bench_linear(const Kernels& k, int in, int out) {
 }  // namespace
 
 int main() {
-    std::vector<const Kernels*> tables = {&portable_kernels()};
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) tables.push_back(&avx2_kernels());
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-        tables.push_back(&avx512_kernels());
-    }
-#elif defined(__aarch64__)
-    tables.push_back(&neon_kernels());
-#endif
-    for (const Kernels* k : tables) {
+    for (const Kernels* k : available_kernels()) {
+        if (k == &reference_kernels()) continue;
         bench_convs(*k);
         bench_linear(*k, 512, 10);
         bench_linear(*k, 512, 1000);

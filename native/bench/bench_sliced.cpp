@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -98,13 +99,6 @@ void measure(const Kernels& kernels, const char* choice, const Layer& layer, boo
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::vector<const Kernels*> all = {&portable_kernels()};
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) all.push_back(&avx2_kernels());
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) all.push_back(&avx512_kernels());
-#elif defined(__aarch64__)
-    all.push_back(&neon_kernels());
-#endif
     const std::string isa = argc > 1 ? argv[1] : "all", choice = argc > 2 ? argv[2] : "";
     std::vector<std::string> choices = {choice};
     if (choice == "all") {
@@ -127,7 +121,8 @@ int main(int argc, char** argv) {
         }
     }
     for (const Layer& layer : layers) {
-        for (const Kernels* kernels : all) {
+        for (const Kernels* kernels : available_kernels()) {
+            if (kernels == &reference_kernels()) continue;
             if (isa != "all" && isa != kernels->name) continue;
             for (const std::string& c : choices) {
                 if (layer.density == 0.5) measure(*kernels, c.c_str(), layer, true, false);

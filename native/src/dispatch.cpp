@@ -4,9 +4,8 @@
 #include <stdexcept>
 
 namespace bw {
-namespace {
 
-std::vector<const Kernels*> available() {
+std::vector<const Kernels*> available_kernels() {
     std::vector<const Kernels*> found = {&reference_kernels()};
 #if !defined(BITWRIGHT_REFERENCE_ONLY)
     found.push_back(&portable_kernels());
@@ -26,18 +25,16 @@ std::vector<const Kernels*> available() {
     return found;
 }
 
-}  // namespace
-
 std::vector<std::string> available_isas() {
     std::vector<std::string> names;
-    for (const Kernels* kernels : available()) names.push_back(kernels->name);
+    for (const Kernels* kernels : available_kernels()) names.push_back(kernels->name);
     return names;
 }
 
 const Kernels& find_kernels(const std::string& name) {
     const char* variable = std::getenv("BITWRIGHT_ISA");
     const std::string wanted = !name.empty() ? name : variable ? variable : "";
-    const std::vector<const Kernels*> found = available();
+    const std::vector<const Kernels*> found = available_kernels();
     if (wanted.empty()) return *found.back();
     std::string names;
     for (const Kernels* kernels : found) {

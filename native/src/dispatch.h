@@ -7,7 +7,10 @@
 
 namespace bw {
 
-// Names of the instruction sets that this processor can run, the best one last.
+// The kernels that this processor can run: the reference first, the best instruction set last.
+std::vector<const Kernels*> available_kernels();
+
+// Their names.
 std::vector<std::string> available_isas();
 
 // The kernels of a name; of the environment variable BITWRIGHT_ISA if the name is empty; of the best if that is, too.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -272,24 +273,12 @@ void test_bits(const Kernels& k) {
     compare(flat, flattened, name + "flatten_bits");
 }
 
-std::vector<const Kernels*> tables() {
-    std::vector<const Kernels*> found = {&portable_kernels()};
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) found.push_back(&avx2_kernels());
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-        found.push_back(&avx512_kernels());
-    }
-#elif defined(__aarch64__)
-    found.push_back(&neon_kernels());
-#endif
-    return found;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 300;
-    for (const Kernels* k : tables()) {
+    for (const Kernels* k : available_kernels()) {
+        if (k == &reference_kernels()) continue;
         for (int i = 0; i < rounds; i++) {
             test_conv(*k);
             test_sums(*k);

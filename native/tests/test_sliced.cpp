@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -251,17 +252,6 @@ bool check_linear(const Kernels& kernels) {
     return std::memcmp(out.data, packed.data(), packed.size()) == 0;
 }
 
-std::vector<const Kernels*> available() {
-    std::vector<const Kernels*> all = {&portable_kernels()};
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) all.push_back(&avx2_kernels());
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) all.push_back(&avx512_kernels());
-#elif defined(__aarch64__)
-    all.push_back(&neon_kernels());
-#endif
-    return all;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -272,7 +262,8 @@ int main(int argc, char** argv) {
     int runs = 0, wrong = 0;
     for (int i = 0; i < cases + rare; i++) {
         Case c = i < rare ? rare_case(i) : random_case(i % 2);
-        for (const Kernels* kernels : available()) {
+        for (const Kernels* kernels : available_kernels()) {
+            if (kernels == &reference_kernels()) continue;
             for (const char* choice : choices) {
                 std::string used;
                 runs++;
@@ -285,7 +276,8 @@ int main(int argc, char** argv) {
         }
     }
     for (int i = 0; i < 200; i++) {
-        for (const Kernels* kernels : available()) {
+        for (const Kernels* kernels : available_kernels()) {
+            if (kernels == &reference_kernels()) continue;
             runs++;
             if (!check_linear(*kernels) && wrong++ < 20) std::printf("WRONG: %s, linear layer\n", kernels->name);
         }
