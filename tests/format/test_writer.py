@@ -12,7 +12,7 @@ from graphs import fixed_graphs, seeded_graph
 from bitwright.errors import BitwrightError, GraphError
 from bitwright.format import spec
 from bitwright.format.reader import from_bytes, read
-from bitwright.format.writer import to_bytes, write
+from bitwright.format.writer import to_bytes, write, writing
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, TensorType, Window
 
@@ -105,6 +105,17 @@ def test_an_interrupted_write_leaves_the_older_file_and_nothing_else(where, erro
     monkeypatch.setattr(os, where, failing(error))
     with pytest.raises(BitwrightError if isinstance(error, OSError) else type(error)):
         write(graph, path)
+    assert os.listdir(tmp_path) == ["net.bw"]
+    assert path.read_bytes() == b"older"
+
+
+def test_a_file_that_its_reader_refuses_does_not_take_its_name(graph, tmp_path):
+    path = tmp_path / "net.bw"
+    path.write_bytes(b"older")
+    with pytest.raises(ValueError, match="refused"), writing(graph, path) as temporary:
+        assert temporary.read_bytes() == to_bytes(graph)
+        assert path.read_bytes() == b"older"
+        raise ValueError("refused")
     assert os.listdir(tmp_path) == ["net.bw"]
     assert path.read_bytes() == b"older"
 

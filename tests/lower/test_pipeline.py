@@ -83,13 +83,13 @@ def residual() -> nn.Module:
 
 def change(monkeypatch, kind, changed):
     """Let the file hold other ops of one kind than the network has."""
-    to_bytes = pipeline.to_bytes
+    writing = pipeline.writing
 
-    def tampered(graph):
+    def tampered(graph, path):
         new = tuple(changed(op) if isinstance(op, kind) else op for op in graph.ops)
-        return to_bytes(replace(graph, ops=new))
+        return writing(replace(graph, ops=new), path)
 
-    monkeypatch.setattr(pipeline, "to_bytes", tampered)
+    monkeypatch.setattr(pipeline, "writing", tampered)
 
 
 @pytest.mark.parametrize("method", METHODS)

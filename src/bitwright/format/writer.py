@@ -5,7 +5,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> int:
         GraphError: If the graph is not well-formed or too large.
         BitwrightError: If the file cannot be written.
     """
+    with writing(graph, path) as temporary:
+        return temporary.stat().st_size
+
+
+@contextmanager
+def writing(graph: Graph, path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a graph as `write` does, but let the caller look at the temporary file before it takes its name.
+
+    Leaving the with-block by an exception leaves no file, and an older one as it was.
+
+    Raises:
+        GraphError: If the graph is not well-formed or too large.
+        BitwrightError: If the file cannot be written.
+    """
     data = to_bytes(graph)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -36,6 +50,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> int:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
         raise BitwrightError(
@@ -44,7 +59,6 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> int:
     finally:
         with suppress(OSError):  # it is gone already if all went well
             temporary.unlink()
-    return len(data)
 
 
 def to_bytes(graph: Graph) -> bytes:

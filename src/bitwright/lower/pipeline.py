@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bitwright.data.pixels import pixel_affine
 from bitwright.errors import LoweringError
-from bitwright.format.reader import from_bytes
-from bitwright.format.writer import to_bytes, write
+from bitwright.format.reader import read
+from bitwright.format.writer import writing
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, TensorType
 from bitwright.ir.verify import verify
@@ -107,10 +107,10 @@ def export(
     pixels: Pixels | None = None,
     labels: Sequence[str] | None = None,
 ) -> ExportReport:
-    """Lower a trained network to the bytes of a file, read them back, compare with torch on the example, write them.
+    """Lower a trained network, write it, read it back and compare it with torch on the example.
 
-    Nothing is written before the comparison has passed, and then the whole file takes its name at once: until then an
-    older file there stays.
+    The file has a temporary name until the comparison has passed, and then takes its own at once: until then an older
+    file there stays, and whatever fails leaves nothing behind.
 
     Shape:
         example: (N, C, H, W) or (N, F) float32, what the network takes; with `pixels` (N, C, H, W) uint8, what the file
@@ -148,10 +148,10 @@ def export(
     with evaluating(source):
         x = _network_input(example, pixels)
         graph, build = _lower(source, x, pixels, labels)
-        found = compare(from_bytes(to_bytes(graph)), build, source, example.detach().cpu(), x)
-    size = write(graph, path)
+        with writing(graph, path) as written:
+            found = compare(read(written), build, source, example.detach().cpu(), x)
     real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize) and op.note}
-    return ExportReport(path, size, len(x), found, real)
+    return ExportReport(path, path.stat().st_size, len(x), found, real)
 
 
 def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[str] | None) -> tuple[Graph, Translation]:
