@@ -98,6 +98,24 @@ inline void copy_floats(float* to, const float* from, int n) {
     store(to + n - kLanes, load(from + n - kLanes));
 }
 
+// n zeros, of which there are often few.
+inline void clear_floats(float* to, int n) {
+    static const float zeros[4 * kLanes] = {};
+    if (n <= 4 * kLanes) return copy_floats(to, zeros, n);
+    std::memset(to, 0, n * sizeof *to);
+}
+
+// Lanes 0, 2, 4, ... of a and then lanes 1, 3, 5, ... of b.
+template <class V> inline V even_and_odd(V a, V b) {
+    if constexpr (sizeof(V) / sizeof(a[0]) == 16) {
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+    } else if constexpr (sizeof(V) / sizeof(a[0]) == 8) {
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
+    } else {
+        return __builtin_shufflevector(a, b, 0, 2, 5, 7);
+    }
+}
+
 // Eight bytes as a word; those at or behind `end` are taken for zeros.
 inline uint64_t load_word(const uint8_t* p, const uint8_t* end) {
     uint64_t word = 0;
