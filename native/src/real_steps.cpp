@@ -5,14 +5,24 @@
 
 namespace bw {
 
-void Builder::add_conv(int index) {
+void Builder::add_conv(const Group& group) {
+    const int index = group.ops.back();
     const Op& o = op(index);
     PlanStep& step = begin(index, kernels_.name);
     ConvArgs args;
     args.in = input(index).shape, args.out = o.out.shape;
     args.window = o.window, args.groups = o.groups;
     args.bias = o.blobs[1].floats();
-    const int x = read(o.inputs[0]), y = write(index + 1);
+    int source = o.inputs[0];
+    if (group.form == Group::pixel_conv) {
+        const Op& affine = op(group.ops[0]);
+        args.pixel_scale = affine.blobs[0].floats();
+        args.pixel_shift = affine.blobs[1].floats();
+        source = affine.inputs[0];
+        step.in = model_.type(source);
+        step.fused.push_back(affine.name);
+    }
+    const int x = read(source), y = write(index + 1);
     uint8_t* packed = keep(kernels_.conv_weight_bytes(args));
     kernels_.pack_conv(args, o.blobs[0].floats(), packed);
     args.weight = packed;
