@@ -37,7 +37,8 @@ Plan Builder::build() {
 
     for (const Group& group : fuse(model_)) {
         switch (group.form) {
-            case Group::threshold: add_binary(group); break;
+            case Group::threshold:
+            case Group::tail: add_binary(group); break;
             case Group::chain: add_chain(group); break;
             case Group::single: add_single(group.ops[0]); break;
         }

@@ -88,6 +88,43 @@ inline uint32_t at_least(Floats x, Floats t) { return lane_bits(x >= t); }
 inline uint32_t at_least(Ints x, Ints t) { return lane_bits(x >= t); }
 #endif
 
+// Eight lanes on every instruction set, where it lacks such registers as several of them: the pixels of a byte of bits.
+typedef float EightFloats __attribute__((vector_size(32)));
+typedef int32_t EightInts __attribute__((vector_size(32)));
+
+template <class T> struct EightVector;
+template <> struct EightVector<float> { using type = EightFloats; };
+template <> struct EightVector<int32_t> { using type = EightInts; };
+template <class T> using EightOf = typename EightVector<T>::type;
+
+inline EightInts widen(const uint16_t* p) {  // signed numbers of 16 bits
+#if defined(__AVX2__)
+    return EightInts(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+    EightInts v;
+    for (int i = 0; i < 8; i++) v[i] = int16_t(p[i]);
+    return v;
+#endif
+}
+
+inline EightFloats eight(float x) { return x - EightFloats{}; }
+#if defined(__AVX512VL__)
+inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline uint32_t at_least(EightFloats x, EightFloats t) {
+    return _mm256_cmp_ps_mask(__m256(x), __m256(t), _CMP_GE_OQ);
+}
+#elif !defined(__AVX2__)  // with AVX2 these are Floats and Ints
+inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline uint32_t at_least(EightFloats x, EightFloats t) {
+    const EightInts mask = x >= t;
+    Ints parts[8 / kLanes];
+    std::memcpy(parts, &mask, sizeof mask);
+    uint32_t bits = 0;
+    for (int i = 0; i < 8 / kLanes; i++) bits |= lane_bits(parts[i]) << (i * kLanes);
+    return bits;
+}
+#endif
+
 // n floats, short runs at a time: no call, and no byte written behind the last.
 inline void copy_floats(float* to, const float* from, int n) {
     if (n < kLanes) {

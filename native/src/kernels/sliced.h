@@ -72,7 +72,8 @@ struct SlicedView {
     const uint8_t* lane_constant;  // [pattern][slot]
     int slots;
 
-    bool sums;
+    bool sums;  // results are integers
+    bool tail;  // which go through a Tail
     size_t out_stride, out_pixels, map_bytes;
     const int* byte_pixel;  // first pixel of every byte of the output map
 };

@@ -300,6 +300,7 @@ private:
         v.lane_constant = lane_constant_.data();
         v.slots = int(program_.target.size()) / geometry_.pieces;
         v.sums = !args.threshold;
+        v.tail = args.tail;
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
