@@ -81,7 +81,8 @@ struct SlicedView {
 // One register width of an instruction set.
 struct SlicedIsa {
     int bytes;
-    bool ternary;  // any function of three vectors is one instruction
+    bool lists_only;       // no four-Russians, no pieces
+    double row, overhead;  // time for a row, and for what comes with every list; 1: of 256 bits with AVX2
     void (*prepare)(const SlicedView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
     void (*channels)(const SlicedView&, const uint8_t* scratch, void* out, int begin, int end);
 };
