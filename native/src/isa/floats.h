@@ -125,6 +125,26 @@ inline uint32_t at_least(EightFloats x, EightFloats t) {
 }
 #endif
 
+// at_least of eight vectors in a row, the first in the lowest byte.
+inline uint64_t at_least_64(const EightFloats* x, EightFloats t) {
+#if defined(__AVX2__) && !defined(__AVX512VL__)
+    __m256i word[2];
+    for (int i = 0; i < 2; i++) {  // to bytes, four vectors at a time; packing goes by halves, hence the permutation
+        const auto mask = [&](int k) { return _mm256_cmp_ps(__m256(x[4 * i + k]), __m256(t), _CMP_GE_OQ); };
+        const auto pair = [&](int k) {
+            return _mm256_packs_epi32(_mm256_castps_si256(mask(k)), _mm256_castps_si256(mask(k + 1)));
+        };
+        word[i] = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(pair(0), pair(2)),
+                                              _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    return uint32_t(_mm256_movemask_epi8(word[0])) | uint64_t(uint32_t(_mm256_movemask_epi8(word[1]))) << 32;
+#else
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++) bits |= uint64_t(at_least(x[i], t)) << (8 * i);
+    return bits;
+#endif
+}
+
 // n floats, short runs at a time: no call, and no byte written behind the last.
 inline void copy_floats(float* to, const float* from, int n) {
     if (n < kLanes) {

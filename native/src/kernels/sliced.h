@@ -76,6 +76,7 @@ struct SlicedView {
     bool tail;  // which go through a Tail
     size_t out_stride, out_pixels, map_bytes;
     const int* byte_pixel;  // first pixel of every byte of the output map
+    bool rows_end_at_bytes;  // all pixels follow each other
 };
 
 // One register width of an instruction set.

@@ -305,6 +305,7 @@ private:
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
         v.byte_pixel = geometry_.byte_pixel.data();
+        v.rows_end_at_bytes = args.out.w % 8 == 0;
     }
 
     const SlicedIsa& isa_;
