@@ -112,6 +112,19 @@ void Builder::add_bit_pool(int pool, int threshold, int from) {
     }});
 }
 
+// Rows of bits, each filled up with zeros to a multiple of 512: as they lie in the file if they are that long already.
+const uint64_t* Builder::rows_of_words(const Blob& bits, int length, int rows) {
+    if (length % 512 == 0) return reinterpret_cast<const uint64_t*>(bits.data);
+    const size_t words = round_up((size_t(length) + 63) / 64, 8);
+    uint64_t* packed = reinterpret_cast<uint64_t*>(keep(size_t(rows) * words * 8));
+    for (size_t row = 0, k = 0; row < size_t(rows); ++row) {
+        for (size_t i = 0; i < size_t(length); ++i, ++k) {
+            packed[row * words + i / 64] |= uint64_t(bits.bit(k)) << (i % 64);
+        }
+    }
+    return packed;
+}
+
 void Builder::add_binary_linear(const Group& group) {
     const int index = group.ops[0];
     const Op& o = op(index);
@@ -120,14 +133,7 @@ void Builder::add_binary_linear(const Group& group) {
     args.in = input(index).shape.c, args.out = o.out.shape.c;
     args.input_signed = input(index).kind == Kind::sign;
     args.weight_signed = o.is_signed;
-    const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
-    uint64_t* weight = reinterpret_cast<uint64_t*>(keep(size_t(args.out) * words * 8));
-    for (size_t row = 0, k = 0; row < size_t(args.out); ++row) {
-        for (size_t i = 0; i < size_t(args.in); ++i, ++k) {
-            weight[row * words + i / 64] |= uint64_t(o.blobs[0].bit(k)) << (i % 64);
-        }
-    }
-    args.weight = weight;
+    args.weight = rows_of_words(o.blobs[0], args.in, args.out);
     int result = index;
     if (group.form == Group::threshold) {
         result = group.ops[1];

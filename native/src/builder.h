@@ -21,6 +21,7 @@ private:
     void add_conv_through(int op, const BinaryConvArgs& args, PlanStep& step, const Chain& chain);
     std::shared_ptr<const BinaryConv> start_conv(int op, const BinaryConvArgs& args, PlanStep& step, int& to_scratch);
     void add_binary_linear(const Group& group);
+    const uint64_t* rows_of_words(const Blob& bits, int length, int rows);
     void add_bit_pool(int pool, int threshold, int from);
     std::unique_ptr<BinaryConv> choose(const Op& op, const BinaryConvArgs& args) const;
     // real_steps.cpp

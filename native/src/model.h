@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "memory.h"
+#include "file.h"
 #include "tensor.h"
 
 namespace bw {
@@ -62,7 +62,7 @@ struct Op {
 };
 
 struct Model {
-    Bytes bytes;
+    SharedBytes bytes;  // of the file
     TensorType input;
     std::string input_name;
     std::vector<Op> ops;  // the last one makes the output
