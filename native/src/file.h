@@ -20,9 +20,9 @@ public:
 
     size_t size() const { return size_; }  // 0 for what has none, such as a pipe
 
-    // The whole file as it lies on the disk: pages come as they are touched, and processes share them. Null if it cannot
-    // be mapped. Whoever cuts the file short afterwards ends the processes that read on; a new file under the old name,
-    // as bw.export writes it, does no harm.
+    // The whole file as it lies on the disk: pages come as they are touched, and processes share them. Null if it
+    // cannot be mapped. Whoever cuts the file short afterwards ends the processes that read on; a new file under the
+    // old name, as bw.export writes it, does no harm.
     SharedBytes map() const;
 
     // Fewer bytes than asked for only at the end.

@@ -201,7 +201,7 @@ def test_what_cannot_be_mapped_is_read(path, tmp_path, rng):
     for damaged in (data[:-1], data + b"\0", data[:40]):
         with pytest.raises(FormatError, match=f"pipe: header: expected .*found .*{len(damaged)}"):
             load_piped(damaged)
-    with pytest.raises(FormatError, match="pipe: expected a bitwright file.* found an empty file"):
+    with pytest.raises(FormatError, match=r"pipe: expected a bitwright file.* found an empty file"):
         load_piped(b"")
 
 

@@ -74,7 +74,7 @@ class _Network:
 
 
 def bi_real_resnet18() -> Graph:
-    """ResNet-18 for ImageNet with a shortcut around each binary convolution, of random weights, from pixels to logits."""
+    """ResNet-18 for ImageNet with a shortcut around each binary convolution, and random weights: pixels to logits."""
     net = _Network()
     net.norm(3)
     net.real_conv(3, 64, Window((7, 7), (2, 2), (3, 3)))
