@@ -59,6 +59,8 @@ private:
 
     const Op& op(int index) const { return model_.ops[index]; }
     const TensorType& input(int index, int i = 0) const { return model_.type(op(index).inputs[i]); }
+    // Whether a tensor is in memory as fixed-point numbers of 16 bits.
+    bool is_short(int tensor) const;
     bool is_read_outside(int tensor, const Group& group) const;
 
     const Model& model_;

@@ -3,18 +3,19 @@
 #include <algorithm>
 
 namespace bw {
-namespace {
-
 bool is_elementwise(OpCode code) {
     switch (code) {
         case OpCode::affine:
         case OpCode::level_sum:
         case OpCode::add:
         case OpCode::prelu:
-        case OpCode::clamp: return true;
+        case OpCode::clamp:
+        case OpCode::fixed_point: return true;
         default: return false;
     }
 }
+
+namespace {
 
 class Fuser {
 public:

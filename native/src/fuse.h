@@ -20,6 +20,8 @@ std::vector<Group> fuse(const Model& model);
 // The ops that read each tensor, in ascending order; an op that reads it twice is named twice.
 std::vector<std::vector<int>> find_readers(const Model& model);
 
+bool is_elementwise(OpCode code);  // Binarize aside
+
 constexpr int kMaxChain = 12;  // ops of one chain
 
 }  // namespace bw

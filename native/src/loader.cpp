@@ -294,6 +294,7 @@ private:
                 if (op.code == OpCode::binary_conv) op.is_signed = flag("signed", v[9]);
                 break;
             case OpCode::binary_linear: op.is_signed = flag("signed", v[0]); break;
+            case OpCode::fixed_point: op.fraction = v[0]; break;
             case OpCode::pad_channels: op.before = v[0], op.after = v[1]; break;
             default: break;
         }

@@ -69,6 +69,7 @@ void Builder::add_single(int index) {
         case OpCode::add:
         case OpCode::prelu:
         case OpCode::clamp:
+        case OpCode::fixed_point:
         case OpCode::binarize: return add_chain({Group::chain, {index}});
     }
 }
@@ -89,7 +90,8 @@ int Builder::read(int tensor) { return touch(buffer_of_[root_[tensor]]); }
 
 int Builder::write(int tensor) {
     int& buffer = buffer_of_[root_[tensor]];
-    if (buffer < 0) buffer = temporary(model_.type(tensor).bytes());
+    const size_t bytes = model_.type(tensor).bytes();
+    if (buffer < 0) buffer = temporary(is_short(tensor) ? bytes / 2 : bytes);
     return touch(buffer);
 }
 

@@ -19,12 +19,14 @@ inline int larger(int a, int b) { return a > b ? a : b; }
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+typedef int16_t Shorts __attribute__((vector_size(2 * kLanes)));
 
 // The vector type of an element type, so that kernels for both can be written once.
 template <class T> struct VectorOf;
 template <> struct VectorOf<float> { using type = Floats; };
 template <> struct VectorOf<int32_t> { using type = Ints; };
 template <> struct VectorOf<uint8_t> { using type = Bytes; };
+template <> struct VectorOf<int16_t> { using type = Shorts; };
 template <class T> using Vector = typename VectorOf<T>::type;
 
 template <class T> inline Vector<T> load(const T* p) {
@@ -40,6 +42,8 @@ inline Ints broadcast(int32_t x) { return x - Ints{}; }
 
 inline Floats to_floats(Floats v) { return v; }
 inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
+inline Floats to_floats(Shorts v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
+inline Shorts to_shorts(Floats v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Shorts); }
 inline Floats to_floats(Bytes v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
 
 // The first n lanes, 0 < n < kLanes; nothing behind them is read or written. Lanes not read are zero.
@@ -92,7 +96,10 @@ inline uint32_t at_least(Ints x, Ints t) { return lane_bits(x >= t); }
 typedef float EightFloats __attribute__((vector_size(32)));
 typedef int32_t EightInts __attribute__((vector_size(32)));
 
+typedef int16_t EightShorts __attribute__((vector_size(16)));
+
 template <class T> struct EightVector;
+template <> struct EightVector<int16_t> { using type = EightShorts; };
 template <> struct EightVector<float> { using type = EightFloats; };
 template <> struct EightVector<int32_t> { using type = EightInts; };
 template <class T> using EightOf = typename EightVector<T>::type;
@@ -107,14 +114,31 @@ inline EightInts widen(const uint16_t* p) {  // signed numbers of 16 bits
 #endif
 }
 
+// The value of a fixed-point step, as Step::fix computes it.
+template <class V> inline V round_fixed(V v, V up, V down, V whole) {
+    const V low = up * 0 - 32768, high = up * 0 + 32767;
+    v *= up;
+    v = v > low ? v : low;
+    v = v < high ? v : high;
+    return ((v + whole) - whole) * down;
+}
+
 inline EightFloats eight(float x) { return x - EightFloats{}; }
 #if defined(__AVX512VL__)
 inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightShorts to_shorts(EightFloats v) {
+    return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
+}
 inline uint32_t at_least(EightFloats x, EightFloats t) {
     return _mm256_cmp_ps_mask(__m256(x), __m256(t), _CMP_GE_OQ);
 }
-#elif !defined(__AVX2__)  // with AVX2 these are Floats and Ints
+#elif !defined(__AVX2__)  // with AVX2 these are Floats, Ints and Shorts
 inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightShorts to_shorts(EightFloats v) {
+    return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
+}
 inline uint32_t at_least(EightFloats x, EightFloats t) {
     const EightInts mask = x >= t;
     Ints parts[8 / kLanes];

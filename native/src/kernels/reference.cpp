@@ -178,6 +178,17 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         v = v > step->low ? v : step->low;
                         v = v < step->high ? v : step->high;
                         break;
+                    case Step::load_fixed: v = float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
+                    case Step::add_fixed: v += float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
+                    case Step::fix:
+                        v *= step->low;
+                        v = v > -32768 ? v : -32768;
+                        v = v < 32767 ? v : 32767;
+                        v = ((v + kWhole) - kWhole) * step->high;
+                        break;
+                    case Step::store_fixed:
+                        static_cast<int16_t*>(step->target)[at] = int16_t(v * step->low);
+                        break;
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
                         break;
