@@ -142,6 +142,7 @@ struct Kernels {
 const Kernels& reference_kernels();
 const Kernels& portable_kernels();
 #if defined(__x86_64__)
+const Kernels& sse2_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
 #elif defined(__aarch64__)
