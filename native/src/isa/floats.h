@@ -1,7 +1,7 @@
 // Vectors of float32 and int32 as wide as a register, by the compiler's vector extensions, and whole words of bits.
 //
-// Included inside the unnamed namespace of one instruction set's translation unit, which has included <cstring>, and the
-// intrinsics it has, before. Processors are taken to be little-endian.
+// Included inside the unnamed namespace of one instruction set's translation unit, which has included <cstring>, and
+// the intrinsics it has, before. Processors are taken to be little-endian.
 #pragma once
 
 #if defined(__AVX512F__)
