@@ -43,17 +43,17 @@ struct PoolArgs {
 // One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
 struct Step {
     // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
-    // this ending are to float32.
+    // this ending are to float32; fix_and_store ends a chain.
     enum Op {
         load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
-        store_fixed
+        store_fixed, fix_and_store
     } op;
     const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
     void* target = nullptr;          // binarize: bits; store: float
     const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
     const float* b = nullptr;        // affine: shift or null; level_sum: low
     const float* c = nullptr;        // level_sum: shift or null
-    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, load_fixed, add_fixed, store_fixed too
+    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
 };
 

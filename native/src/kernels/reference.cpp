@@ -148,6 +148,13 @@ void max_pool_bits(const PoolArgs& args, const uint8_t* x, uint8_t* y, int begin
     }
 }
 
+// The nearest integer of 16 bits, as a float.
+float nearest(float v) {
+    v = v > -32768 ? v : -32768;
+    v = v < 32767 ? v : 32767;
+    return (v + kWhole) - kWhole;
+}
+
 void elementwise(const Shape& shape, const Step* steps, int count, int begin, int end) {
     for (int s = 0; s < count; ++s) {
         if (steps[s].op == Step::binarize) clear_bits(shape, static_cast<uint8_t*>(steps[s].target), begin, end);
@@ -180,14 +187,12 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         break;
                     case Step::load_fixed: v = float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
                     case Step::add_fixed: v += float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
-                    case Step::fix:
-                        v *= step->low;
-                        v = v > -32768 ? v : -32768;
-                        v = v < 32767 ? v : 32767;
-                        v = ((v + kWhole) - kWhole) * step->high;
-                        break;
+                    case Step::fix: v = nearest(v * step->low) * step->high; break;
                     case Step::store_fixed:
                         static_cast<int16_t*>(step->target)[at] = int16_t(v * step->low);
+                        break;
+                    case Step::fix_and_store:
+                        static_cast<int16_t*>(step->target)[at] = int16_t(nearest(v * step->low));
                         break;
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
