@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from bitwright.cli.bench import random_input
+from bitwright.bench.item import noise
 from bitwright.cli.main import main
 from bitwright.ir.ops import Kind, TensorType
 
@@ -41,5 +41,5 @@ def test_settings_out_of_range_are_refused(bw, net, refused):
 
 
 def test_noise_has_the_type_of_the_input():
-    assert random_input(TensorType(Kind.PIXEL, (1, 4, 4)), 3).dtype == np.uint8
-    assert random_input(TensorType(Kind.REAL, (5,)), 3).shape == (3, 5)
+    assert noise(TensorType(Kind.PIXEL, (1, 4, 4)), 3).dtype == np.uint8
+    assert noise(TensorType(Kind.REAL, (5,)), 3).shape == (3, 5)
