@@ -35,6 +35,15 @@ def test_bench_without_torch_says_what_to_install(bw, net, refused):
     refused(bw("bench", net, "--against", "torch", without=["torch"]), 'pip install "bitwright[train]"')
 
 
+def test_layers_need_no_torch(bw) -> None:
+    command = ["bench", "--suite", "layers", "--items", "6x6x16", "--runs", "1", "--peers", "torch"]
+    done = bw(*command, without=["torch"])
+    assert done.returncode == 0, done.stderr
+    assert "density 0.01" in done.stdout and "torch: not installed: torch" in done.stdout
+    done = bw("bench", "--suite", "networks", "--items", "resnet20", without=["torch"])
+    assert done.returncode == 2 and 'pip install "bitwright[train]"' in done.stderr
+
+
 def test_settings_out_of_range_are_refused(bw, net, refused):
     refused(bw("bench", net, "--runs", 0), "runs=0")
     refused(bw("bench", net, "--batch", 0), "--batch")

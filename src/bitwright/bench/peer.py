@@ -46,8 +46,15 @@ class Peer:
 
     def missing(self) -> str:
         """Why it cannot take part; nothing if it can."""
-        absent = [module for module in self.modules if find_spec(module) is None]
+        absent = [module for module in self.modules if not _found(module)]
         return f"not installed: {', '.join(absent)}" if absent else self.unfit()
+
+
+def _found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def onednn_isa() -> str:
