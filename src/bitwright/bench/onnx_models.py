@@ -61,7 +61,7 @@ def int8_model(item: Item, setting: Setting, keep_float: tuple[str, ...] = ()) -
         def __init__(self) -> None:
             self.seed = 0
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             self.seed += 1
             if self.seed > CALIBRATION:
                 return None

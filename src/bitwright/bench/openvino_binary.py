@@ -38,8 +38,8 @@ class _Builder:
         import openvino  # pyright: ignore[reportMissingImports]
         from openvino import opset1  # pyright: ignore[reportMissingImports]
 
-        self.ov = openvino
-        self.opset = opset1
+        self.ov: Any = openvino
+        self.opset: Any = opset1
         self.graph = graph
         shape = [batch, *graph.input_type.shape]
         self.input = opset1.parameter(shape, np.float32)

@@ -67,7 +67,8 @@ def _compiled(item: Item, setting: Setting) -> Entrant:
     import torch
 
     def ready(net: "nn.Module") -> "nn.Module":
-        return torch.compile(net, options={"freezing": True})  # pyright: ignore[reportReturnType]
+        # no cache: code kept from a run under another limit of instructions crashes
+        return torch.compile(net, options={"freezing": True, "fx_graph_cache": False})  # pyright: ignore[reportReturnType]
 
     x = noise(item.real.input_type, setting.batch)
     torch._dynamo.reset()
