@@ -27,7 +27,7 @@ def tiny() -> Item:
 
 
 def test_the_items_are_those_that_the_targets_name() -> None:
-    assert list(NETWORKS) == ["resnet20", "vgg_small", "resnet18-32", "resnet18-224"]
+    assert list(NETWORKS) == ["resnet20", "vgg_small", "resnet18-32", "resnet18-224", "resnet18-224-int16"]
     net = NETWORKS["resnet18-224"].make()
     assert (net.conv.kernel_size, net.conv.stride, net.stem_pool.kernel_size) == ((7, 7), (2, 2), 3)
     assert NETWORKS["resnet18-224"].size == 224
@@ -43,6 +43,14 @@ def test_we_get_pixels_and_the_peers_the_dense_network_of_real_numbers(tiny: Ite
     assert all(op.weight.mean() == pytest.approx(0.05, abs=1 / op.weight.size) for op in binary)
     assert len(binary) == 16
     assert all(op.signed for op in tiny.binary.ops if isinstance(op, ops.BinaryConv))
+
+
+def test_an_int16_stream_is_ours_alone() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "tiny", Network(lambda: zoo.resnet20(width=4), 8, "int16"))
+        item = network_item("tiny", (DENSE,))
+    assert any(isinstance(op, ops.FixedPoint) for op in item.graphs[DENSE].ops)
+    assert not any(isinstance(op, ops.FixedPoint) for op in item.real.ops)
 
 
 def test_the_peers_pool_real_numbers_once(tiny: Item) -> None:

@@ -7,9 +7,9 @@ normalised already.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from bitwright.bench.item import DENSE, Item
+from bitwright.bench.item import DENSE, Item, noise
 from bitwright.bench.peer_graph import pool_before_sign
 from bitwright.ir import ops
 
@@ -22,10 +22,11 @@ PIXELS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 @dataclass(frozen=True)
 class Network:
-    """How to make a network of the zoo, and the sides of its square images."""
+    """How to make a network of the zoo, the sides of its square images, and how our engine keeps its stream."""
 
     make: "Callable[[], nn.Module]"
     size: int
+    stream: Literal["float32", "int16"] = "float32"
 
 
 def _resnet20() -> "nn.Module":
@@ -59,6 +60,7 @@ NETWORKS = {
     "vgg_small": Network(_vgg_small, 32),
     "resnet18-32": Network(_resnet18_cifar, 32),
     "resnet18-224": Network(_resnet18, 224),
+    "resnet18-224-int16": Network(_resnet18, 224, "int16"),
 }
 
 
@@ -87,6 +89,7 @@ def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
     import torch
 
     from bitwright.lower.pipeline import lower
+    from bitwright.lower.stream import fixed_stream
     from bitwright.methods import bi_real_net, sbnn
     from bitwright.nn.convert import binarize
     from bitwright.nn.layers import BinaryConv2d
@@ -102,6 +105,7 @@ def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
                     low = min(round((1 - density) * len(weights)), len(weights) - 1)
                     layer.weight -= weights.kthvalue(low + 1).values  # `low` weights become negative
     shape = (1, 3, network.size, network.size)
-    if pixels:
-        return lower(net, torch.zeros(shape, dtype=torch.uint8), pixels=PIXELS)
-    return lower(net, torch.zeros(shape))
+    if not pixels:
+        return lower(net, torch.zeros(shape))
+    graph = lower(net, torch.zeros(shape, dtype=torch.uint8), pixels=PIXELS)
+    return graph if network.stream == "float32" else fixed_stream(graph, noise(graph.input_type, 1))[0]
