@@ -175,16 +175,20 @@ std::vector<uint8_t> pack(const Shape& shape, const std::vector<uint8_t>& bits) 
     return map;
 }
 
+// More positions than kernels with channels in the lanes have lists for.
+bool beyond_lanes(const BinaryConvArgs& a) { return a.in.c / a.groups * a.window.kh * a.window.kw > 12288; }
+
 // Runs in pieces, in reverse order, into memory that is not clear; true where everything agrees.
-bool check(const Kernels& kernels, Case& c, const char* choice, std::string& used) {
+bool check(const Kernels& kernels, Case& c, const std::string& choice, std::string& used) {
     BinaryConvArgs& a = c.args;
     a.weight = c.weight.data();
     a.threshold = c.threshold.empty() ? nullptr : c.threshold.data();
     a.flip = c.flip.empty() ? nullptr : c.flip.data();
-    const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice);
-    if (!conv) {  // runs of one and of six filters are for signed weights
-        const std::string name = choice ? choice : "";
-        return !a.weight_signed && (name == "four-russians-1" || name == "four-russians-6");
+    const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice.c_str());
+    if (!conv) {
+        if (choice.rfind("channel-lanes", 0) == 0) return a.window_sum || beyond_lanes(a);
+        // runs of one and of six filters are for signed weights
+        return !a.weight_signed && (choice == "four-russians-1" || choice == "four-russians-6");
     }
     used = conv->name();
     const std::vector<uint8_t> packed = pack(a.in, c.input);
@@ -194,7 +198,11 @@ bool check(const Kernels& kernels, Case& c, const char* choice, std::string& use
     Aligned scratch(conv->scratch_bytes(), 0xA5);
     const size_t out_bytes = a.threshold ? a.out.bit_bytes() : 4 * a.out.elements();
     Aligned out(out_bytes, 0x5A);
-    for (int i = conv->prepare_units(); i-- > 0;) conv->prepare(in, scratch.data, i, i + 1);
+    for (int end = conv->prepare_units(); end > 0;) {
+        const int begin = std::max(0, end - pick(1, 5));
+        conv->prepare(in, scratch.data, begin, end);
+        end = begin;
+    }
     for (int end = conv->channel_units(); end > 0;) {
         const int begin = std::max(0, end - pick(1, 5));
         conv->channels(scratch.data, out.data, begin, end);
@@ -256,21 +264,22 @@ bool check_linear(const Kernels& kernels) {
 
 int main(int argc, char** argv) {
     const int cases = argc > 1 ? std::atoi(argv[1]) : 400;
-    const char* const choices[] = {nullptr,           "sliced-list",     "four-russians-1", "four-russians-2",
-                                   "four-russians-3", "four-russians-4", "four-russians-5", "four-russians-6"};
+    std::vector<std::string> choices = {"", "sliced-list"};
+    for (int i = 1; i <= 6; i++) choices.push_back("four-russians-" + std::to_string(i));
+    for (int i = 1; i <= 8; i++) choices.push_back("channel-lanes-" + std::to_string(i));
     constexpr int rare = 12;
     int runs = 0, wrong = 0;
     for (int i = 0; i < cases + rare; i++) {
         Case c = i < rare ? rare_case(i) : random_case(i % 2);
         for (const Kernels* kernels : available_kernels()) {
             if (kernels == &reference_kernels()) continue;
-            for (const char* choice : choices) {
+            for (const std::string& choice : choices) {
                 std::string used;
                 runs++;
                 if (check(*kernels, c, choice, used)) continue;
                 if (wrong++ < 20) {
-                    std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice ? choice : "by cost", used.c_str(),
-                                c.describe().c_str());
+                    std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice.empty() ? "by cost" : choice.c_str(),
+                                used.c_str(), c.describe().c_str());
                 }
             }
         }

@@ -10,6 +10,7 @@
 // image. The kernels sum planes and add constants; what the constants are is the planner's business.
 #pragma once
 #include "kernels.h"
+#include "lanes.h"
 
 #define BW_INLINE inline __attribute__((always_inline))
 
@@ -83,6 +84,8 @@ struct SlicedIsa {
     bool ternary;  // any function of three vectors is one instruction
     void (*prepare)(const SlicedView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
     void (*channels)(const SlicedView&, const uint8_t* scratch, void* out, int begin, int end);
+    void (*lanes_prepare)(const LanesView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
+    void (*lanes_channels)(const LanesView&, const uint8_t* scratch, void* out, int begin, int end);
 };
 
 // Plans a convolution for the best of the register widths; null if it is beyond the kernels' limits.

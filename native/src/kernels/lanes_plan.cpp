@@ -1,0 +1,236 @@
+// Chooses runs of pixels for a binary convolution with output channels in the lanes, and holds what its kernels read.
+#include "lanes_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "../memory.h"
+#include "lanes.h"
+#include "sliced_constants.h"
+
+namespace bw {
+namespace {
+
+constexpr size_t kMostScratch = size_t(1) << 31;
+constexpr size_t kMostConstants = size_t(1) << 28;
+
+// Output pixels that are counted together: `rows` rows of at most `columns` pixels.
+struct RunShape {
+    int columns, rows, across, down;  // runs of a map, across and down
+
+    RunShape(const Shape& out, int most) {
+        across = (out.w + most - 1) / most;
+        columns = (out.w + across - 1) / across;
+        rows = std::min(out.h, most / columns);
+        if (across > 1) rows = 1;
+        down = (out.h + rows - 1) / rows;
+    }
+    int pixels() const { return columns * rows; }
+    int runs() const { return across * down; }
+};
+
+std::string lanes_name(int most) { return "channel-lanes-" + std::to_string(most); }
+
+// Time for all runs, in the unit of make_sliced. Fitted to measurements, half of the activations being one.
+double lanes_cost(const BinaryConvArgs& args, RunShape shape, int bytes, bool ternary) {
+    constexpr double kClass = 4.5, kAddedPlane = 1.0, kSorted = 2.0, kMerged = 3.5, kResult = 25;
+    const Window& w = args.window;
+    const double row_positions = double(args.in.c) / args.groups * w.kw, positions = row_positions * w.kh;
+    const int classes = 1 << shape.pixels(), filters = args.out.c / args.groups;
+    const int blocks = (filters + 8 * bytes - 1) / (8 * bytes);
+    const int planes = bit_width(uint64_t(positions / classes * 1.25));
+    const double inside = std::min(1.0, double(args.in.h) / (args.out.h * w.sh + (w.kh - 1) * w.dh - w.ph));
+    const double rows = positions * inside * (classes - 1) / classes + 1.5 * classes;
+    const double block = rows + classes * kClass + 2.0 * classes * planes * kAddedPlane + shape.pixels() * kResult;
+    const double of_register = bytes == 64 ? 1.43 : ternary ? 0.8 : 1;
+    const double sources = shape.across * double(std::min(args.in.h, shape.down * w.kh));
+    const double sorting = sources * row_positions * kSorted + shape.runs() * double(classes) * w.kh * kMerged;
+    return args.groups * (shape.runs() * blocks * block * of_register + sorting);
+}
+
+class LanesConv final : public BinaryConv {
+public:
+    LanesConv(const BinaryConvArgs& args, const SlicedIsa& isa, int most)
+        : isa_(isa), name_(lanes_name(most)), shape_(args.out, most) {
+        const TapClasses classes(args);
+        const SlicedGeometry geometry(args, classes, isa.bytes);
+        const SlicedWeights weights(args, geometry);
+        const SlicedConstants constants(args, geometry, weights, classes);
+        describe(args, constants);
+        add_runs(args, classes);
+        pack_weights(args);
+        store_constants(args, constants, classes);
+        view_.source = sources_.data();
+        view_.sources = int(sources_.size());
+        view_.run = runs_.data();
+        view_.runs = int(runs_.size());
+        view_.weight = weight_.get();
+        view_.constant = constant_.data();
+    }
+
+    const char* name() const override { return name_.c_str(); }
+    size_t scratch_bytes() const override { return results_for(view_.groups * view_.blocks); }
+    int prepare_units() const override { return view_.groups * view_.runs * view_.blocks; }
+    int channel_units() const override { return view_.groups * view_.blocks; }
+    void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
+        isa_.lanes_prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
+    }
+    void channels(const void* scratch, void* out, int begin, int end) const override {
+        isa_.lanes_channels(view_, static_cast<const uint8_t*>(scratch), out, begin, end);
+    }
+
+private:
+    size_t results_for(int blocks) const { return size_t(blocks) * view_.out_pixels * view_.result_bytes; }
+
+    void describe(const BinaryConvArgs& args, const SlicedConstants& constants) {
+        LanesView& v = view_;
+        const Window& w = args.window;
+        v.groups = args.groups;
+        v.channels = args.in.c / args.groups;
+        v.filters = args.out.c / args.groups;
+        v.in_width = args.in.w;
+        v.in_pitch = args.in.pitch();
+        v.in_stride = args.in.stride();
+        v.in_bytes = args.in.bit_bytes();
+        v.kernel_rows = w.kh;
+        v.columns = w.kw;
+        v.column_step = w.sw;
+        v.column_dilation = w.dw;
+        v.windows = w.sw == 1 && shape_.columns + (w.kw - 1) * w.dw <= 16;
+        v.blocks = (v.filters + 8 * isa_.bytes - 1) / (8 * isa_.bytes);
+        v.block_bytes = (size_t(v.channels) * w.kh * w.kw + 1) * isa_.bytes;
+        v.subtract = args.weight_signed;
+        v.sums = !args.threshold;
+        v.total_shift = v.sums && constants.factor() == 2;
+        v.count_shift = v.total_shift + (v.subtract ? 1 : 0);
+        v.width = constants.width;
+        v.out_height = args.out.h;
+        v.out_width = args.out.w;
+        v.out_pitch = args.out.pitch();
+        v.out_stride = args.out.stride();
+        v.out_pixels = args.out.pixels();
+        v.result_bytes = size_t(isa_.bytes) * (v.sums ? 16 : 1);
+    }
+
+    // Runs one above the other follow each other, since they share sources.
+    void add_runs(const BinaryConvArgs& args, const TapClasses& classes) {
+        const Window& w = args.window;
+        std::map<std::vector<int>, int> known;
+        for (int across = 0; across < shape_.across; across++) {
+            const int left = args.out.w * across / shape_.across;
+            const int columns = args.out.w * (across + 1) / shape_.across - left;
+            for (int down = 0; down < shape_.down; down++) {
+                LanesRun run = {};
+                const int top = down * shape_.rows;
+                run.pixels = columns * shape_.rows;
+                for (int i = 0; i < run.pixels; i++) {
+                    const int y = top + i / columns, x = left + i % columns;
+                    run.pixel[i] = y < args.out.h ? y * args.out.w + x : -1;
+                    if (y < args.out.h && args.input_signed) run.tap_class[i] = classes.of(y, x);
+                }
+                for (int ky = 0; ky < w.kh; ky++) {
+                    LanesSource source = {columns, shape_.rows, left * w.sw - w.pw, {}};
+                    std::vector<int> key = {across};
+                    for (int i = 0; i < shape_.rows; i++) {
+                        const int y = (top + i) * w.sh + ky * w.dh - w.ph;
+                        const bool is_inside = top + i < args.out.h && y >= 0 && y < args.in.h;
+                        source.row[i] = is_inside ? y : -1;
+                        key.push_back(source.row[i]);
+                    }
+                    run.source[ky] = -1;
+                    if (std::all_of(key.begin() + 1, key.end(), [](int y) { return y < 0; })) continue;
+                    const auto found = known.emplace(key, int(sources_.size()));
+                    if (found.second) sources_.push_back(source);
+                    run.source[ky] = found.first->second;
+                }
+                runs_.push_back(run);
+            }
+        }
+    }
+
+    void pack_weights(const BinaryConvArgs& args) {
+        const Window& w = args.window;
+        const int blocks = view_.blocks, lanes = 8 * isa_.bytes, taps = w.kh * w.kw;
+        const size_t bytes = size_t(args.groups) * blocks * view_.block_bytes;
+        weight_ = allocate(bytes);
+        std::memset(weight_.get(), 0, bytes);
+        for (int n = 0; n < args.out.c; n++) {
+            const int group = n / view_.filters, lane = n % view_.filters;
+            uint8_t* block = weight_.get() + (size_t(group) * blocks + lane / lanes) * view_.block_bytes;
+            block += lane % lanes / 8;
+            for (int c = 0; c < view_.channels; c++) {
+                const uint8_t* bits = args.weight + (size_t(n) * view_.channels + c) * taps;
+                for (int tap = 0; tap < taps; tap++) {
+                    const size_t row = size_t(tap) * view_.channels + c;
+                    block[row * isa_.bytes] |= uint8_t(bits[tap] << lane % 8);
+                }
+            }
+        }
+    }
+
+    void store_constants(const BinaryConvArgs& args, const SlicedConstants& constants, const TapClasses& classes) {
+        const int bytes = isa_.bytes, lanes = 8 * bytes, tap_classes = args.input_signed ? classes.count() : 1;
+        const size_t stride = size_t(view_.width + 1) * bytes;
+        constant_.assign(size_t(tap_classes) * args.groups * view_.blocks * stride, 0);
+        const SlicedProgram::Meaning meaning = {1, 0};
+        for (int tap_class = 0; tap_class < tap_classes; tap_class++) {
+            for (int n = 0; n < args.out.c; n++) {
+                const int group = n / view_.filters, lane = n % view_.filters % lanes;
+                const size_t block = (size_t(tap_class) * args.groups + group) * view_.blocks +
+                                     n % view_.filters / lanes;
+                uint8_t* to = constant_.data() + block * stride + lane / 8;
+                const uint8_t bit = uint8_t(1 << lane % 8);
+                const uint32_t addend = constants.addend(n, tap_class, meaning, view_.subtract);
+                if (constants.inverter(n, meaning)) *to |= bit;
+                for (int j = 0; j < view_.width; j++) {
+                    if (addend >> j & 1) to[size_t(j + 1) * bytes] |= bit;
+                }
+            }
+        }
+    }
+
+    const SlicedIsa& isa_;
+    std::string name_;
+    RunShape shape_;
+    std::vector<LanesSource> sources_;
+    std::vector<LanesRun> runs_;
+    Bytes weight_;  // aligned: a row that straddles two cache lines costs half as much again
+    std::vector<uint8_t> constant_;
+    LanesView view_ = {};
+};
+
+// Whether its lists, results and constants stay within bounds.
+bool can_run(const BinaryConvArgs& args, const SlicedIsa& isa) {
+    const Window& w = args.window;
+    const int64_t positions = int64_t(args.in.c / args.groups) * w.kh * w.kw;
+    if (args.window_sum || w.kh > kMostLaneKernelRows || positions > kMostLanePositions) return false;
+    const size_t filters = size_t(args.out.c / args.groups), lanes = 8 * size_t(isa.bytes);
+    const size_t channels = args.groups * round_up(filters, lanes);
+    const size_t tap_classes = std::min(args.out.pixels(), size_t(1) << 2 * std::max(w.kh, w.kw));
+    return channels * 2 * args.out.pixels() <= kMostScratch && channels * 2 * tap_classes <= kMostConstants;
+}
+
+}  // namespace
+
+std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
+                                       int count, double limit) {
+    const SlicedIsa* best_isa = nullptr;
+    int best = 0;
+    for (int i = 0; i < count; i++) {
+        if (!can_run(args, isas[i])) continue;
+        for (int most = 1; most <= kMostLanePixels; most++) {
+            if (choice && *choice && lanes_name(most) != choice) continue;
+            const double cost = lanes_cost(args, RunShape(args.out, most), isas[i].bytes, isas[i].ternary);
+            if (cost >= limit) continue;
+            best_isa = &isas[i];
+            best = most;
+            limit = cost;
+        }
+    }
+    if (!best_isa) return nullptr;
+    return std::make_unique<LanesConv>(args, *best_isa, best);
+}
+
+}  // namespace bw
