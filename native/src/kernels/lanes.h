@@ -1,23 +1,31 @@
 // Binary convolution with output channels in the lanes: what its planner hands to its kernels.
 //
 // A bit of a register stands for one output channel, and a row of bits is the weights of one position (ky, kx, input
-// channel). The output pixels are counted in runs of at most eight: the input bits that the pixels of a run read at a
-// position are its class, and the rows of every class are summed once for all of them (four-Russians, with the pixels
-// in the part that filters play in sliced.h). The weights lie ready; which row is of which class is found out anew for
-// every input. A run reads one source for each kernel row, and runs one above the other share them.
+// channel). The output pixels are counted in runs of at most eight: the positions are sorted into classes by the input
+// bits that the pixels of a run read there, and the rows of every class are summed once for all pixels (four-Russians,
+// with pixels in the part that filters play in sliced.h). A run reads one source for each kernel row; runs one above the
+// other share sources.
+//
+// Classes are by equality with what the run's first pixel reads, so that there are half as many: where that pixel reads
+// a zero, the complement of the row is added. With D the sum over all classes, D' the sum over those where a pixel
+// differs from the first, N and N' the positions of these, S the positions where the pixel reads a one, B the ones of
+// the filter, and P those of them where the pixel reads a one,
+//
+//     D - 2D' + N' - N + B = 2P - S.
+//
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 namespace bw {
 
-constexpr int kMostLanePixels = 8;         // of a run: a class is a byte
+constexpr int kMostLanePixels = 8;         // of a run: what they read is a byte
 constexpr int kMostLanePositions = 12288;  // of a filter
 constexpr int kMostLaneKernelRows = 16;
 
 // What one kernel row of a run reads.
 struct LanesSource {
-    int columns, rows;  // pixels: bit row * columns + column of a class
+    int columns, rows;  // pixels: bit row * columns + column of what is read at a position
     int start;          // the input column of the first pixel at the first kernel column; may be negative
     int row[kMostLanePixels];  // of the input; -1: outside
 };
@@ -26,7 +34,7 @@ struct LanesRun {
     int pixels;
     int source[kMostLaneKernelRows];   // by kernel row; -1: outside the image
     int pixel[kMostLanePixels];        // of the output; -1: below its end
-    int tap_class[kMostLanePixels];
+    int constants[kMostLanePixels];    // of the output pixel
 };
 
 struct LanesView {
@@ -41,16 +49,17 @@ struct LanesView {
     const LanesSource* source;
     const LanesRun* run;
 
-    // A block is as many output channels as a register has bits. Its rows, and one of zeros behind them, follow each
-    // other; the blocks of a group come one after another.
+    // A block is as many output channels as a register has bits. Each of its rows is followed by its complement, the
+    // last one by a row of zeros; the blocks of a group come one after another.
     int blocks;  // of a group
     const uint8_t* weight;
     size_t block_bytes;
 
-    bool subtract;  // u = 2P - S instead of P, see sliced.h
-    int count_shift, total_shift;
-    int width;                // planes of a result
-    const uint8_t* constant;  // [tap class][group][block]: a mask to invert by, then `width` planes
+    // Constants: [index][group][block] a mask to invert by, then `width` planes.
+    bool add_ones;  // S is added, so that the result is 2P instead of 2P - S
+    bool doubled, halved;
+    int width;
+    const uint8_t* constant;
     bool sums;
 
     int out_height, out_width, out_pitch;

@@ -61,7 +61,7 @@ public:
         describe(args, constants);
         add_runs(args, classes);
         pack_weights(args);
-        store_constants(args, constants, classes);
+        store_constants(args, constants);
         view_.source = sources_.data();
         view_.sources = int(sources_.size());
         view_.run = runs_.data();
@@ -82,6 +82,11 @@ public:
     }
 
 private:
+    struct Context {  // of an output pixel
+        int tap_class;
+        uint32_t kernel_rows;  // bits: those that its run reads
+    };
+
     size_t results_for(int blocks) const { return size_t(blocks) * view_.out_pixels * view_.result_bytes; }
 
     void describe(const BinaryConvArgs& args, const SlicedConstants& constants) {
@@ -100,12 +105,12 @@ private:
         v.column_dilation = w.dw;
         v.windows = w.sw == 1 && shape_.columns + (w.kw - 1) * w.dw <= 16;
         v.blocks = (v.filters + 8 * isa_.bytes - 1) / (8 * isa_.bytes);
-        v.block_bytes = (size_t(v.channels) * w.kh * w.kw + 1) * isa_.bytes;
-        v.subtract = args.weight_signed;
+        v.block_bytes = (size_t(v.channels) * w.kh * w.kw + 1) * 2 * isa_.bytes;
         v.sums = !args.threshold;
-        v.total_shift = v.sums && constants.factor() == 2;
-        v.count_shift = v.total_shift + (v.subtract ? 1 : 0);
-        v.width = constants.width;
+        v.add_ones = !args.weight_signed;
+        v.doubled = v.sums && args.weight_signed && args.input_signed;
+        v.halved = v.sums && !args.weight_signed && !args.input_signed;
+        v.width = constants.width + (args.weight_signed ? 0 : 1);
         v.out_height = args.out.h;
         v.out_width = args.out.w;
         v.out_pitch = args.out.pitch();
@@ -114,7 +119,8 @@ private:
         v.result_bytes = size_t(isa_.bytes) * (v.sums ? 16 : 1);
     }
 
-    // Runs one above the other follow each other, since they share sources.
+    // Runs one above the other follow each other, since they share sources. Constants depend on the taps inside the
+    // image of a pixel, and on the kernel rows that its run reads.
     void add_runs(const BinaryConvArgs& args, const TapClasses& classes) {
         const Window& w = args.window;
         std::map<std::vector<int>, int> known;
@@ -125,11 +131,7 @@ private:
                 LanesRun run = {};
                 const int top = down * shape_.rows;
                 run.pixels = columns * shape_.rows;
-                for (int i = 0; i < run.pixels; i++) {
-                    const int y = top + i / columns, x = left + i % columns;
-                    run.pixel[i] = y < args.out.h ? y * args.out.w + x : -1;
-                    if (y < args.out.h && args.input_signed) run.tap_class[i] = classes.of(y, x);
-                }
+                uint32_t kernel_rows = 0;
                 for (int ky = 0; ky < w.kh; ky++) {
                     LanesSource source = {columns, shape_.rows, left * w.sw - w.pw, {}};
                     std::vector<int> key = {across};
@@ -144,6 +146,20 @@ private:
                     const auto found = known.emplace(key, int(sources_.size()));
                     if (found.second) sources_.push_back(source);
                     run.source[ky] = found.first->second;
+                    kernel_rows |= 1u << ky;
+                }
+                for (int i = 0; i < run.pixels; i++) {
+                    const int y = top + i / columns, x = left + i % columns;
+                    run.pixel[i] = -1;
+                    if (y >= args.out.h) continue;
+                    run.pixel[i] = y * args.out.w + x;
+                    const Context context = {args.input_signed ? classes.of(y, x) : 0, kernel_rows};
+                    const auto same = [&](const Context& c) {
+                        return c.tap_class == context.tap_class && c.kernel_rows == context.kernel_rows;
+                    };
+                    const auto found = std::find_if(contexts_.begin(), contexts_.end(), same);
+                    run.constants[i] = int(found - contexts_.begin());
+                    if (found == contexts_.end()) contexts_.push_back(context);
                 }
                 runs_.push_back(run);
             }
@@ -163,29 +179,40 @@ private:
             for (int c = 0; c < view_.channels; c++) {
                 const uint8_t* bits = args.weight + (size_t(n) * view_.channels + c) * taps;
                 for (int tap = 0; tap < taps; tap++) {
-                    const size_t row = size_t(tap) * view_.channels + c;
-                    block[row * isa_.bytes] |= uint8_t(bits[tap] << lane % 8);
+                    const size_t row = 2 * (size_t(tap) * view_.channels + c) + (bits[tap] ? 0 : 1);
+                    block[row * isa_.bytes] |= uint8_t(1 << lane % 8);
                 }
             }
         }
     }
 
-    void store_constants(const BinaryConvArgs& args, const SlicedConstants& constants, const TapClasses& classes) {
-        const int bytes = isa_.bytes, lanes = 8 * bytes, tap_classes = args.input_signed ? classes.count() : 1;
-        const size_t stride = size_t(view_.width + 1) * bytes;
-        constant_.assign(size_t(tap_classes) * args.groups * view_.blocks * stride, 0);
-        const SlicedProgram::Meaning meaning = {1, 0};
-        for (int tap_class = 0; tap_class < tap_classes; tap_class++) {
+    // All bits of what the kernel adds to 2P - S - B, or to 2P - B; see lanes.h.
+    uint32_t addend(const BinaryConvArgs& args, const SlicedConstants& constants, int n, const Context& context) const {
+        int ones = 0;
+        const int taps = args.window.kh * args.window.kw;
+        for (int k = 0; k < view_.channels * taps; k++) {
+            const int ky = k % taps / args.window.kw;
+            if (context.kernel_rows >> ky & 1) ones += args.weight[size_t(n) * view_.channels * taps + k];
+        }
+        if (args.weight_signed) return constants.addend(n, context.tap_class, {1, ones}, true);
+        const uint32_t rest = constants.addend(n, context.tap_class, {1, 0}, false);
+        return (args.threshold ? 2 * rest : rest) + uint32_t(ones) + 1;
+    }
+
+    void store_constants(const BinaryConvArgs& args, const SlicedConstants& constants) {
+        const int bytes = isa_.bytes, lanes = 8 * bytes;
+        const size_t stride = size_t(view_.width + 1) * bytes, blocks = size_t(args.groups) * view_.blocks;
+        constant_.assign(contexts_.size() * blocks * stride, 0);
+        for (size_t context = 0; context < contexts_.size(); context++) {
             for (int n = 0; n < args.out.c; n++) {
                 const int group = n / view_.filters, lane = n % view_.filters % lanes;
-                const size_t block = (size_t(tap_class) * args.groups + group) * view_.blocks +
-                                     n % view_.filters / lanes;
-                uint8_t* to = constant_.data() + block * stride + lane / 8;
+                const size_t block = size_t(group) * view_.blocks + n % view_.filters / lanes;
+                uint8_t* to = constant_.data() + (context * blocks + block) * stride + lane / 8;
                 const uint8_t bit = uint8_t(1 << lane % 8);
-                const uint32_t addend = constants.addend(n, tap_class, meaning, view_.subtract);
-                if (constants.inverter(n, meaning)) *to |= bit;
+                const uint32_t bits = addend(args, constants, n, contexts_[context]);
+                if (constants.inverter(n, {1, 0})) *to |= bit;
                 for (int j = 0; j < view_.width; j++) {
-                    if (addend >> j & 1) to[size_t(j + 1) * bytes] |= bit;
+                    if (bits >> j & 1) to[size_t(j + 1) * bytes] |= bit;
                 }
             }
         }
@@ -196,6 +223,7 @@ private:
     RunShape shape_;
     std::vector<LanesSource> sources_;
     std::vector<LanesRun> runs_;
+    std::vector<Context> contexts_;
     Bytes weight_;  // aligned: a row that straddles two cache lines costs half as much again
     std::vector<uint8_t> constant_;
     LanesView view_ = {};
