@@ -49,16 +49,18 @@ struct LanesView {
     const LanesSource* source;
     const LanesRun* run;
 
-    // A block is as many output channels as a register has bits. Each of its rows is followed by its complement, the
-    // last one by a row of zeros; the blocks of a group come one after another.
-    int blocks;  // of a group
-    const uint8_t* weight;
-    size_t block_bytes;
+    // A block is as many output channels as a register has bits. The rows of the blocks of a strip lie side by side, so
+    // that one fetch from the second-level cache serves as many as a line holds. Each row is followed by its complement,
+    // the last one by zeros.
+    int blocks, strips, beside;  // of a group; blocks of a strip
+    const uint8_t* weight;       // [group][strip]
+    size_t strip_bytes;
+    uint32_t row_bytes;
 
     // Constants: [index][group][block] a mask to invert by, then `width` planes.
     bool add_ones;  // S is added, so that the result is 2P instead of 2P - S
     bool doubled, halved;
-    int width;
+    int sum_planes, width;
     const uint8_t* constant;
     bool sums;
 

@@ -72,7 +72,7 @@ public:
 
     const char* name() const override { return name_.c_str(); }
     size_t scratch_bytes() const override { return results_for(view_.groups * view_.blocks); }
-    int prepare_units() const override { return view_.groups * view_.runs * view_.blocks; }
+    int prepare_units() const override { return view_.groups * view_.runs * view_.strips; }
     int channel_units() const override { return view_.groups * view_.blocks; }
     void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
         isa_.lanes_prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
@@ -105,12 +105,17 @@ private:
         v.column_dilation = w.dw;
         v.windows = w.sw == 1 && shape_.columns + (w.kw - 1) * w.dw <= 16;
         v.blocks = (v.filters + 8 * isa_.bytes - 1) / (8 * isa_.bytes);
-        v.block_bytes = (size_t(v.channels) * w.kh * w.kw + 1) * 2 * isa_.bytes;
+        const int most_beside = std::max(1, 64 / isa_.bytes);
+        v.strips = (v.blocks + most_beside - 1) / most_beside;
+        v.beside = (v.blocks + v.strips - 1) / v.strips;
+        v.row_bytes = uint32_t(v.beside * isa_.bytes);
+        v.strip_bytes = round_up((2 * size_t(v.channels) * w.kh * w.kw + 1) * v.row_bytes, 64);
         v.sums = !args.threshold;
         v.add_ones = !args.weight_signed;
         v.doubled = v.sums && args.weight_signed && args.input_signed;
         v.halved = v.sums && !args.weight_signed && !args.input_signed;
         v.width = constants.width + (args.weight_signed ? 0 : 1);
+        v.sum_planes = bit_width(uint64_t(v.channels) * w.kh * w.kw);
         v.out_height = args.out.h;
         v.out_width = args.out.w;
         v.out_pitch = args.out.pitch();
@@ -168,19 +173,21 @@ private:
 
     void pack_weights(const BinaryConvArgs& args) {
         const Window& w = args.window;
-        const int blocks = view_.blocks, lanes = 8 * isa_.bytes, taps = w.kh * w.kw;
-        const size_t bytes = size_t(args.groups) * blocks * view_.block_bytes;
+        const int lanes = 8 * int(view_.row_bytes), taps = w.kh * w.kw;
+        const size_t bytes = size_t(args.groups) * view_.strips * view_.strip_bytes;
         weight_ = allocate(bytes);
         std::memset(weight_.get(), 0, bytes);
+        ones_.assign(size_t(args.out.c) * w.kh, 0);
         for (int n = 0; n < args.out.c; n++) {
             const int group = n / view_.filters, lane = n % view_.filters;
-            uint8_t* block = weight_.get() + (size_t(group) * blocks + lane / lanes) * view_.block_bytes;
-            block += lane % lanes / 8;
+            uint8_t* strip = weight_.get() + (size_t(group) * view_.strips + lane / lanes) * view_.strip_bytes;
+            strip += lane % lanes / 8;
             for (int c = 0; c < view_.channels; c++) {
                 const uint8_t* bits = args.weight + (size_t(n) * view_.channels + c) * taps;
                 for (int tap = 0; tap < taps; tap++) {
                     const size_t row = 2 * (size_t(tap) * view_.channels + c) + (bits[tap] ? 0 : 1);
-                    block[row * isa_.bytes] |= uint8_t(1 << lane % 8);
+                    strip[row * view_.row_bytes] |= uint8_t(1 << lane % 8);
+                    ones_[size_t(n) * w.kh + tap / w.kw] += bits[tap];
                 }
             }
         }
@@ -189,10 +196,8 @@ private:
     // All bits of what the kernel adds to 2P - S - B, or to 2P - B; see lanes.h.
     uint32_t addend(const BinaryConvArgs& args, const SlicedConstants& constants, int n, const Context& context) const {
         int ones = 0;
-        const int taps = args.window.kh * args.window.kw;
-        for (int k = 0; k < view_.channels * taps; k++) {
-            const int ky = k % taps / args.window.kw;
-            if (context.kernel_rows >> ky & 1) ones += args.weight[size_t(n) * view_.channels * taps + k];
+        for (int ky = 0; ky < args.window.kh; ky++) {
+            if (context.kernel_rows >> ky & 1) ones += ones_[size_t(n) * args.window.kh + ky];
         }
         if (args.weight_signed) return constants.addend(n, context.tap_class, {1, ones}, true);
         const uint32_t rest = constants.addend(n, context.tap_class, {1, 0}, false);
@@ -224,6 +229,7 @@ private:
     std::vector<LanesSource> sources_;
     std::vector<LanesRun> runs_;
     std::vector<Context> contexts_;
+    std::vector<int> ones_;  // by filter and kernel row
     Bytes weight_;  // aligned: a row that straddles two cache lines costs half as much again
     std::vector<uint8_t> constant_;
     LanesView view_ = {};
