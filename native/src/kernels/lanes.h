@@ -43,7 +43,7 @@ struct LanesView {
     size_t in_stride, in_bytes;
     int kernel_rows, columns;
     int column_step, column_dilation;
-    bool windows;  // a pixel after the other, and few: one word holds all that a row of a run reads
+    bool windows;  // every pixel or every other one, and few: one word holds all that a row of a run reads
 
     int sources, runs;
     const LanesSource* source;

@@ -103,7 +103,8 @@ private:
         v.columns = w.kw;
         v.column_step = w.sw;
         v.column_dilation = w.dw;
-        v.windows = w.sw == 1 && shape_.columns + (w.kw - 1) * w.dw <= 16;
+        const int reach = (shape_.columns - 1) * w.sw + (w.kw - 1) * w.dw + 1;
+        v.windows = w.sw <= 2 && reach <= 16 * w.sw;
         v.blocks = (v.filters + 8 * isa_.bytes - 1) / (8 * isa_.bytes);
         const int most_beside = std::max(1, 64 / isa_.bytes);
         v.strips = (v.blocks + most_beside - 1) / most_beside;
