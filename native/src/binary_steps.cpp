@@ -28,11 +28,12 @@ void Builder::add_binary_conv(int index, const BinaryConvArgs& args, int to, Pla
     step.kernel = conv->name();
     const int x = read(op(index).inputs[0]), scratch = temporary(conv->scratch_bytes());
     const double taps = double(args.in.c / args.groups) * args.window.kh * args.window.kw;
-    step.phases.push_back({conv->prepare_units(), double(args.in.elements()) * args.window.kw / kProducts,
+    const double cost = taps * double(args.out.elements()) / kProducts, preparation = cost * conv->prepare_share();
+    step.phases.push_back({conv->prepare_units(), preparation,
                            [=](const Memory& m, int begin, int end) {
                                conv->prepare(m.at<const uint8_t>(x), m.at<void>(scratch), begin, end);
                            }});
-    step.phases.push_back({conv->channel_units(), taps * double(args.out.elements()) / kProducts,
+    step.phases.push_back({conv->channel_units(), cost - preparation,
                            [=](const Memory& m, int begin, int end) {
                                conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
                            }});

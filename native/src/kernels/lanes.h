@@ -3,8 +3,8 @@
 // A bit of a register stands for one output channel, and a row of bits is the weights of one position (ky, kx, input
 // channel). The output pixels are counted in runs of at most eight: the positions are sorted into classes by the input
 // bits that the pixels of a run read there, and the rows of every class are summed once for all pixels (four-Russians,
-// with pixels in the part that filters play in sliced.h). A run reads one source for each kernel row; runs one above the
-// other share sources.
+// with pixels in the part that filters play in sliced.h). A run reads one source for each kernel row, and shares
+// sources with the runs above and below it.
 //
 // Classes are by equality with what the run's first pixel reads, so that there are half as many: where that pixel reads
 // a zero, the complement of the row is added. With D the sum over all classes, D' the sum over those where a pixel
@@ -19,22 +19,22 @@
 
 namespace bw {
 
-constexpr int kMostLanePixels = 8;         // of a run: what they read is a byte
-constexpr int kMostLanePositions = 12288;  // of a filter
+constexpr int kMostLanePixels = 8;        // of a run: what they read is a byte
+constexpr int kMostLanePositions = 9216;  // of a filter
 constexpr int kMostLaneKernelRows = 16;
 
 // What one kernel row of a run reads.
 struct LanesSource {
-    int columns, rows;  // pixels: bit row * columns + column of what is read at a position
-    int start;          // the input column of the first pixel at the first kernel column; may be negative
+    int columns, rows;         // pixels: bit row * columns + column of what is read at a position
+    int start;                 // the input column of the first pixel at the first kernel column; may be negative
     int row[kMostLanePixels];  // of the input; -1: outside
 };
 
 struct LanesRun {
     int pixels;
-    int source[kMostLaneKernelRows];   // by kernel row; -1: outside the image
-    int pixel[kMostLanePixels];        // of the output; -1: below its end
-    int constants[kMostLanePixels];    // of the output pixel
+    int source[kMostLaneKernelRows];  // by kernel row; -1: outside the image
+    int pixel[kMostLanePixels];       // of the output; -1: below its end
+    int constants[kMostLanePixels];   // index of the pixel's constants
 };
 
 struct LanesView {
@@ -49,19 +49,19 @@ struct LanesView {
     const LanesSource* source;
     const LanesRun* run;
 
-    // A block is as many output channels as a register has bits. The rows of the blocks of a strip lie side by side, so
-    // that one fetch from the second-level cache serves as many as a line holds. Each row is followed by its complement,
-    // the last one by zeros.
+    // A block is as many output channels as a register has bits. The rows of the blocks of a strip lie side by side:
+    // one fetch from the second-level cache serves as many blocks as a line holds. Each row is followed by its
+    // complement, and the last one by a row of zeros.
     int blocks, strips, beside;  // of a group; blocks of a strip
     const uint8_t* weight;       // [group][strip]
     size_t strip_bytes;
     uint32_t row_bytes;
 
-    // Constants: [index][group][block] a mask to invert by, then `width` planes.
-    bool add_ones;  // S is added, so that the result is 2P instead of 2P - S
-    bool doubled, halved;
-    int sum_planes, width;
-    const uint8_t* constant;
+    bool add_ones;         // weights 0/1: S is added, which gives 2P
+    bool doubled, halved;  // the kernel's number, on its way to a sum
+    int sum_planes;        // of D and D'
+    int width;             // planes of a result
+    const uint8_t* constant;  // [index][group][block]: a mask to invert by, then `width` planes
     bool sums;
 
     int out_height, out_width, out_pitch;

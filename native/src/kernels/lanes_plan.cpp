@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../memory.h"
@@ -13,41 +15,63 @@
 namespace bw {
 namespace {
 
-constexpr size_t kMostScratch = size_t(1) << 31;
-constexpr size_t kMostConstants = size_t(1) << 28;
+constexpr size_t kMostResults = size_t(1) << 31;  // bytes
+constexpr size_t kFewPixels = 1024;                // more of them fill registers by themselves: not worth a thought
 
-// Output pixels that are counted together: `rows` rows of at most `columns` pixels.
+// How the output is cut into runs: `rows` rows of at most `columns` pixels.
 struct RunShape {
     int columns, rows, across, down;  // runs of a map, across and down
 
     RunShape(const Shape& out, int most) {
         across = (out.w + most - 1) / most;
         columns = (out.w + across - 1) / across;
-        rows = std::min(out.h, most / columns);
-        if (across > 1) rows = 1;
+        rows = across > 1 ? 1 : std::min(out.h, most / columns);
         down = (out.h + rows - 1) / rows;
     }
     int pixels() const { return columns * rows; }
     int runs() const { return across * down; }
+
+    // The input row that each row of a run reads at a kernel row, or -1; empty if all lie outside the image.
+    std::vector<int> rows_read(const BinaryConvArgs& args, int run, int ky) const {
+        std::vector<int> read;
+        for (int y = run * rows; y < (run + 1) * rows; y++) {
+            const int from = y * args.window.sh + ky * args.window.dh - args.window.ph;
+            read.push_back(y < args.out.h && from >= 0 && from < args.in.h ? from : -1);
+        }
+        if (*std::max_element(read.begin(), read.end()) < 0) read.clear();
+        return read;
+    }
+
+    bool has_windows(const Window& w) const {
+        return w.sw <= 2 && (columns - 1) * w.sw + (w.kw - 1) * w.dw + 1 <= 16 * w.sw;
+    }
 };
 
 std::string lanes_name(int most) { return "channel-lanes-" + std::to_string(most); }
 
 // Time for all runs, in the unit of make_sliced. Fitted to measurements, half of the activations being one.
-double lanes_cost(const BinaryConvArgs& args, RunShape shape, int bytes, bool ternary) {
-    constexpr double kClass = 4.5, kAddedPlane = 1.0, kSorted = 2.0, kMerged = 3.5, kResult = 25;
-    const Window& w = args.window;
-    const double row_positions = double(args.in.c) / args.groups * w.kw, positions = row_positions * w.kh;
-    const int classes = 1 << shape.pixels(), filters = args.out.c / args.groups;
-    const int blocks = (filters + 8 * bytes - 1) / (8 * bytes);
-    const int planes = bit_width(uint64_t(positions / classes * 1.25));
-    const double inside = std::min(1.0, double(args.in.h) / (args.out.h * w.sh + (w.kh - 1) * w.dh - w.ph));
-    const double rows = positions * inside * (classes - 1) / classes + 1.5 * classes;
-    const double block = rows + classes * kClass + 2.0 * classes * planes * kAddedPlane + shape.pixels() * kResult;
-    const double of_register = bytes == 64 ? 1.43 : ternary ? 0.8 : 1;
-    const double sources = shape.across * double(std::min(args.in.h, shape.down * w.kh));
-    const double sorting = sources * row_positions * kSorted + shape.runs() * double(classes) * w.kh * kMerged;
-    return args.groups * (shape.runs() * blocks * block * of_register + sorting);
+double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& isa) {
+    constexpr double kSorted = 3, kSortedAlone = 20, kMerged = 7.5, kAddedPlane = 1.5, kResult = 130;
+    const int filters = args.out.c / args.groups, blocks = (filters + 8 * isa.bytes - 1) / (8 * isa.bytes);
+    const double row_positions = double(args.in.c) / args.groups * args.window.kw;
+    const double lists = double(1 << (shape.pixels() - 1));
+    std::set<std::vector<int>> sources;
+    double read = 0;  // sources, once for each run
+    for (int run = 0; run < shape.down; run++) {
+        for (int ky = 0; ky < args.window.kh; ky++) {
+            const std::vector<int> rows = shape.rows_read(args, run, ky);
+            if (rows.empty()) continue;
+            sources.insert(rows);
+            read += shape.across;
+        }
+    }
+    const double sorted = double(sources.size()) * shape.across * row_positions;
+    const double added = read * row_positions + 1.5 * lists * shape.runs();
+    const int planes = bit_width(uint64_t(row_positions * args.window.kh / lists * 1.25));
+    const double counting = added + shape.runs() * (lists * planes * kAddedPlane + shape.pixels() * kResult);
+    const double of_register = isa.bytes == 64 ? 1.43 : isa.ternary ? 0.8 : 1;
+    return args.groups * (sorted * (shape.has_windows(args.window) ? kSorted : kSortedAlone) +
+                          read * lists * kMerged + blocks * counting * of_register);
 }
 
 class LanesConv final : public BinaryConv {
@@ -74,6 +98,7 @@ public:
     size_t scratch_bytes() const override { return results_for(view_.groups * view_.blocks); }
     int prepare_units() const override { return view_.groups * view_.runs * view_.strips; }
     int channel_units() const override { return view_.groups * view_.blocks; }
+    double prepare_share() const override { return 0.95; }
     void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
         isa_.lanes_prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
     }
@@ -103,8 +128,7 @@ private:
         v.columns = w.kw;
         v.column_step = w.sw;
         v.column_dilation = w.dw;
-        const int reach = (shape_.columns - 1) * w.sw + (w.kw - 1) * w.dw + 1;
-        v.windows = w.sw <= 2 && reach <= 16 * w.sw;
+        v.windows = shape_.has_windows(w);
         v.blocks = (v.filters + 8 * isa_.bytes - 1) / (8 * isa_.bytes);
         const int most_beside = std::max(1, 64 / isa_.bytes);
         v.strips = (v.blocks + most_beside - 1) / most_beside;
@@ -129,7 +153,7 @@ private:
     // image of a pixel, and on the kernel rows that its run reads.
     void add_runs(const BinaryConvArgs& args, const TapClasses& classes) {
         const Window& w = args.window;
-        std::map<std::vector<int>, int> known;
+        std::map<std::pair<int, std::vector<int>>, int> known;
         for (int across = 0; across < shape_.across; across++) {
             const int left = args.out.w * across / shape_.across;
             const int columns = args.out.w * (across + 1) / shape_.across - left;
@@ -139,18 +163,15 @@ private:
                 run.pixels = columns * shape_.rows;
                 uint32_t kernel_rows = 0;
                 for (int ky = 0; ky < w.kh; ky++) {
-                    LanesSource source = {columns, shape_.rows, left * w.sw - w.pw, {}};
-                    std::vector<int> key = {across};
-                    for (int i = 0; i < shape_.rows; i++) {
-                        const int y = (top + i) * w.sh + ky * w.dh - w.ph;
-                        const bool is_inside = top + i < args.out.h && y >= 0 && y < args.in.h;
-                        source.row[i] = is_inside ? y : -1;
-                        key.push_back(source.row[i]);
-                    }
+                    const std::vector<int> rows = shape_.rows_read(args, down, ky);
                     run.source[ky] = -1;
-                    if (std::all_of(key.begin() + 1, key.end(), [](int y) { return y < 0; })) continue;
-                    const auto found = known.emplace(key, int(sources_.size()));
-                    if (found.second) sources_.push_back(source);
+                    if (rows.empty()) continue;
+                    const auto found = known.emplace(std::make_pair(across, rows), int(sources_.size()));
+                    if (found.second) {
+                        LanesSource source = {columns, shape_.rows, left * w.sw - w.pw, {}};
+                        std::copy(rows.begin(), rows.end(), source.row);
+                        sources_.push_back(source);
+                    }
                     run.source[ky] = found.first->second;
                     kernel_rows |= 1u << ky;
                 }
@@ -231,33 +252,33 @@ private:
     std::vector<LanesRun> runs_;
     std::vector<Context> contexts_;
     std::vector<int> ones_;  // by filter and kernel row
-    Bytes weight_;  // aligned: a row that straddles two cache lines costs half as much again
+    Bytes weight_;           // aligned: rows that straddle lines of the cache cost half as much again
     std::vector<uint8_t> constant_;
     LanesView view_ = {};
 };
 
-// Whether its lists, results and constants stay within bounds.
+// Whether its lists and results stay within bounds.
 bool can_run(const BinaryConvArgs& args, const SlicedIsa& isa) {
     const Window& w = args.window;
     const int64_t positions = int64_t(args.in.c / args.groups) * w.kh * w.kw;
     if (args.window_sum || w.kh > kMostLaneKernelRows || positions > kMostLanePositions) return false;
-    const size_t filters = size_t(args.out.c / args.groups), lanes = 8 * size_t(isa.bytes);
-    const size_t channels = args.groups * round_up(filters, lanes);
-    const size_t tap_classes = std::min(args.out.pixels(), size_t(1) << 2 * std::max(w.kh, w.kw));
-    return channels * 2 * args.out.pixels() <= kMostScratch && channels * 2 * tap_classes <= kMostConstants;
+    const size_t channels = args.groups * round_up(size_t(args.out.c / args.groups), 8 * size_t(isa.bytes));
+    return channels * 2 * args.out.pixels() <= kMostResults;
 }
 
 }  // namespace
 
 std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
                                        int count, double limit) {
+    const bool is_forced = choice && *choice;
+    if (!is_forced && args.out.pixels() > kFewPixels) return nullptr;
     const SlicedIsa* best_isa = nullptr;
     int best = 0;
     for (int i = 0; i < count; i++) {
         if (!can_run(args, isas[i])) continue;
         for (int most = 1; most <= kMostLanePixels; most++) {
-            if (choice && *choice && lanes_name(most) != choice) continue;
-            const double cost = lanes_cost(args, RunShape(args.out, most), isas[i].bytes, isas[i].ternary);
+            if (is_forced && lanes_name(most) != choice) continue;
+            const double cost = lanes_cost(args, RunShape(args.out, most), isas[i]);
             if (cost >= limit) continue;
             best_isa = &isas[i];
             best = most;

@@ -1,7 +1,5 @@
 // Plans binary convolutions whose output channels lie in the lanes; see lanes.h.
 #pragma once
-#include <limits>
-
 #include "sliced.h"
 
 namespace bw {

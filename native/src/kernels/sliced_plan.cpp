@@ -1,6 +1,7 @@
 // Chooses how a binary convolution is computed bit-sliced, and holds what its kernels read.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -49,7 +50,9 @@ double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGe
         cost += (2 * classes - bits - 2) * planes * kAddedPlane;
     }
     cost = units * (cost + filters * kResult) + totals;
-    const double of_register = geometry.bytes == 64 ? 1.43 : ternary ? 0.8 : 1;
+    // One instruction for any function of three vectors does not help to gather.
+    const bool gathers = geometry.pieces > 1;
+    const double of_register = geometry.bytes == 64 ? (gathers ? 2.1 : 1.43) : ternary && !gathers ? 0.8 : 1;
     return geometry.blocks * cost * of_register;
 }
 
@@ -74,6 +77,7 @@ public:
         return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
     }
     int channel_units() const override { return int(program_.units.size()); }
+    double prepare_share() const override { return prepare_share_; }
     void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
         isa_.prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
     }
@@ -201,6 +205,8 @@ private:
         v.column_mask = geometry_.column_mask.empty() ? nullptr : geometry_.column_mask.data();
         v.mask_bytes = geometry_.mask_bytes;
         v.prepare_channels = 16;
+        const double copied = double(args.in.pixels()) * args.groups;
+        prepare_share_ = copied / (copied + double(args.out.elements()) * args.window.kh);
         v.panels = panels_;
         v.taps = int(geometry_.taps.size());
         v.tap_offset = geometry_.tap_offset.data();
@@ -237,6 +243,7 @@ private:
     const SlicedIsa& isa_;
     SlicedGeometry geometry_;
     std::string name_;
+    double prepare_share_ = 0;
     bool panels_;
     size_t block_step_ = 0, scratch_bytes_ = 0;
     SlicedProgram program_;
