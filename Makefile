@@ -5,13 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 NATIVE := $(shell find native CMakeLists.txt -type f 2>/dev/null)
 
-.PHONY: help setup demo test check fuzz native-test bench clean
+.PHONY: help setup demo test check fuzz native-test test-neon test-dispatch neon-packages qemu-packages bench clean
 help:
 	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
 	@echo "make test    build and run all tests"
 	@echo "make check   format, lint, types, layers"
 	@echo "make fuzz    fifty times as many damaged files and random networks as make test"
-	@echo "make native-test  the kernels alone, every instruction set against plain loops, on random shapes"
+	@echo "make native-test  the engine alone, every instruction set this machine has: kernels against plain loops, models"
+	@echo "make test-neon    the same for aarch64 with NEON, cross-compiled and emulated by QEMU"
+	@echo "make test-dispatch  which instruction set emulated x86-64 processors get, and its models"
 	@echo "make bench   time binary convolutions and whole networks against PyTorch float32"
 
 setup: $(STAMP)
@@ -42,10 +44,38 @@ check: setup
 fuzz: setup
 	$(BIN)/python -m pytest tests/fuzz tests/native --hypothesis-profile=long --timeout=0
 
+# The engine's own tests in build/$(1), and models for them; $(2): further settings of CMake
+define build-tests
+	$(BIN)/cmake -S . -B build/$(1) -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja $(2)
+	$(BIN)/cmake --build build/$(1)
+	$(BIN)/python tests/models.py build/$(1)/models
+endef
+
 native-test: setup
-	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
-	$(BIN)/cmake --build build/tools
+	$(call build-tests,tools)
 	$(BIN)/ctest --test-dir build/tools --output-on-failure
+
+test-neon: neon-packages setup
+	$(call build-tests,neon,-DCMAKE_TOOLCHAIN_FILE=native/cmake/aarch64-linux-gnu.cmake)
+	$(BIN)/ctest --test-dir build/neon --output-on-failure
+
+# Nehalem stands for processors before AVX2; the features taken from Haswell are those that QEMU would warn of
+test-dispatch: qemu-packages setup
+	$(call build-tests,tools)
+	qemu-x86_64-static -cpu Nehalem build/tools/test_models build/tools/models sse2
+	qemu-x86_64-static -cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid \
+	    build/tools/test_models build/tools/models avx2
+
+# Each word of $(1) is a program and the Debian package that brings it
+require = @missing=; for pair in $(1); do \
+	    command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair\#\#*:}"; done; \
+	    test -z "$$missing" || { echo "make $(2): install the Debian packages$$missing"; exit 1; }
+
+neon-packages:
+	$(call require,aarch64-linux-gnu-g++-12:g++-12-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static,test-neon)
+
+qemu-packages:
+	$(call require,qemu-x86_64-static:qemu-user-static,test-dispatch)
 
 bench: setup
 	$(BIN)/python benchmarks/conv_layer.py

@@ -190,6 +190,8 @@ def residual(b: _Builder) -> None:
     b.here = b.add(ops.Add, b.here, x) if b.flag() else b.add(ops.Add, x, b.here)
     if b.flag():
         b.here = b.add(ops.PReLU, b.here, slope=b.real(b.channels(b.here)))
+    if b.flag():
+        b.here = b.add(ops.FixedPoint, b.here, fraction=b.choose(6, 12))
 
 
 def shortcut(b: _Builder) -> None:
@@ -224,8 +226,10 @@ def pools(b: _Builder) -> None:
 
 def elementwise(b: _Builder) -> None:
     """One real-valued function of one element."""
-    choice = b.choose(0, 2)
-    if choice == 0:
+    choice = b.choose(0, 3)
+    if choice == 3:
+        b.here = b.add(ops.FixedPoint, b.here, fraction=b.choose(0, 24))
+    elif choice == 0:
         low = float(b.real())
         high = float("inf") if b.flag() else low + b.choose(0, 2)
         b.here = b.add(ops.Clamp, b.here, low=low, high=high)

@@ -81,6 +81,7 @@ std::vector<bw::Timing> profile(bw::Engine& engine, const Input& x, int runs) {
 
 bw::Model load_file(const std::string& path) {
     try {
+        const nb::gil_scoped_release released;  // a pipe may wait for another thread
         return bw::load_file(path);
     } catch (const std::system_error& error) {
         errno = error.code().value();

@@ -9,6 +9,11 @@ namespace {
 // Binary layers keep up with about this many products a nanosecond.
 constexpr double kProducts = 500;
 
+double cost_of(const BinaryConvArgs& args) {
+    const double taps = double(args.in.c / args.groups) * args.window.kh * args.window.kw;
+    return taps * double(args.out.elements()) / kProducts;
+}
+
 }  // namespace
 
 std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& args) const {
@@ -23,20 +28,38 @@ std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& a
     return conv;
 }
 
-void Builder::add_binary_conv(int index, const BinaryConvArgs& args, int to, PlanStep& step) {
+// Chooses the kernel, and adds the phase that prepares the input; `to_scratch` is given the buffer of its scratch.
+std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryConvArgs& args, PlanStep& step,
+                                                      int& to_scratch) {
     const std::shared_ptr<const BinaryConv> conv = choose(op(index), args);
     step.kernel = conv->name();
     const int x = read(op(index).inputs[0]), scratch = temporary(conv->scratch_bytes());
-    const double taps = double(args.in.c / args.groups) * args.window.kh * args.window.kw;
-    const double cost = taps * double(args.out.elements()) / kProducts, preparation = cost * conv->prepare_share();
-    step.phases.push_back({conv->prepare_units(), preparation,
+    step.phases.push_back({conv->prepare_units(), cost_of(args) * conv->prepare_share(),
                            [=](const Memory& m, int begin, int end) {
                                conv->prepare(m.at<const uint8_t>(x), m.at<void>(scratch), begin, end);
                            }});
-    step.phases.push_back({conv->channel_units(), cost - preparation,
-                           [=](const Memory& m, int begin, int end) {
-                               conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
-                           }});
+    to_scratch = scratch;
+    return conv;
+}
+
+void Builder::add_conv_to(int index, const BinaryConvArgs& args, PlanStep& step, int to) {
+    int scratch;
+    const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
+    const double cost = cost_of(args) * (1 - conv->prepare_share());
+    step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
+        conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
+    }});
+}
+
+void Builder::add_conv_through(int index, const BinaryConvArgs& args, PlanStep& step, const Chain& chain) {
+    int scratch;
+    const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
+    const double cost = cost_of(args) * (1 - conv->prepare_share());
+    step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
+        const Chain::Steps steps = chain.bind(m);
+        Tail tail{steps.data(), chain.count()};
+        conv->channels(m.at<const void>(scratch), &tail, begin, end);
+    }});
 }
 
 void Builder::add_binary(const Group& group) {
@@ -52,21 +75,21 @@ void Builder::add_binary(const Group& group) {
     for (size_t i = 0; i < o.blobs[0].elements; ++i) weight[i] = o.blobs[0].bit(i);
     args.weight = weight.get();
     PlanStep& step = begin(index, "");
-    if (group.form == Group::single) {
-        add_binary_conv(index, args, write(index + 1), step);
-        return;
+    if (group.form == Group::single) return add_conv_to(index, args, step, write(index + 1));
+    if (group.form == Group::tail) {
+        for (size_t i = 1; i < group.ops.size(); ++i) step.fused.push_back(op(group.ops[i]).name);
+        step.out = op(group.ops.back()).out;
+        args.tail = true;
+        return add_conv_through(index, args, step, make_chain(group, 1));
     }
     const int threshold = group.ops.back();
     args.threshold = op(threshold).blobs[0].ints();
     args.flip = keep_bits(op(threshold).blobs[1]);
     step.fused.push_back(op(threshold).name);
     step.out = {op(threshold).kind, args.out};
-    if (group.ops.size() == 2) {
-        add_binary_conv(index, args, write(threshold + 1), step);
-        return;
-    }
+    if (group.ops.size() == 2) return add_conv_to(index, args, step, write(threshold + 1));
     const int bits = temporary(step.out.bytes());
-    add_binary_conv(index, args, bits, step);
+    add_conv_to(index, args, step, bits);
     add_bit_pool(group.ops[1], threshold, bits);
 }
 
@@ -91,6 +114,19 @@ void Builder::add_bit_pool(int pool, int threshold, int from) {
     }});
 }
 
+// Rows of bits, each filled up with zeros to a multiple of 512: as they lie in the file if they are that long already.
+const uint64_t* Builder::rows_of_words(const Blob& bits, int length, int rows) {
+    if (length % 512 == 0) return reinterpret_cast<const uint64_t*>(bits.data);
+    const size_t words = round_up((size_t(length) + 63) / 64, 8);
+    uint64_t* packed = reinterpret_cast<uint64_t*>(keep(size_t(rows) * words * 8));
+    for (size_t row = 0, k = 0; row < size_t(rows); ++row) {
+        for (size_t i = 0; i < size_t(length); ++i, ++k) {
+            packed[row * words + i / 64] |= uint64_t(bits.bit(k)) << (i % 64);
+        }
+    }
+    return packed;
+}
+
 void Builder::add_binary_linear(const Group& group) {
     const int index = group.ops[0];
     const Op& o = op(index);
@@ -99,14 +135,7 @@ void Builder::add_binary_linear(const Group& group) {
     args.in = input(index).shape.c, args.out = o.out.shape.c;
     args.input_signed = input(index).kind == Kind::sign;
     args.weight_signed = o.is_signed;
-    const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
-    uint64_t* weight = reinterpret_cast<uint64_t*>(keep(size_t(args.out) * words * 8));
-    for (size_t row = 0, k = 0; row < size_t(args.out); ++row) {
-        for (size_t i = 0; i < size_t(args.in); ++i, ++k) {
-            weight[row * words + i / 64] |= uint64_t(o.blobs[0].bit(k)) << (i % 64);
-        }
-    }
-    args.weight = weight;
+    args.weight = rows_of_words(o.blobs[0], args.in, args.out);
     int result = index;
     if (group.form == Group::threshold) {
         result = group.ops[1];
@@ -134,8 +163,7 @@ void Builder::add_window_sum(int index) {
         args.input_signed = in.kind == Kind::sign;
         args.weight_signed = false;
         args.window_sum = true;
-        add_binary_conv(index, args, write(index + 1), step);
-        return;
+        return add_conv_to(index, args, step, write(index + 1));
     }
     // the sum of a vector: a linear layer of one output whose weights are all ones
     BinaryLinearArgs args;

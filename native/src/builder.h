@@ -1,5 +1,6 @@
 // How a plan is built: one function for each kind of group, in *_steps.cpp.
 #pragma once
+#include "chain.h"
 #include "fuse.h"
 #include "plan.h"
 
@@ -16,8 +17,11 @@ private:
     // binary_steps.cpp
     void add_binary(const Group& group);
     void add_window_sum(int op);
-    void add_binary_conv(int op, const BinaryConvArgs& args, int to, PlanStep& step);
+    void add_conv_to(int op, const BinaryConvArgs& args, PlanStep& step, int buffer);
+    void add_conv_through(int op, const BinaryConvArgs& args, PlanStep& step, const Chain& chain);
+    std::shared_ptr<const BinaryConv> start_conv(int op, const BinaryConvArgs& args, PlanStep& step, int& to_scratch);
     void add_binary_linear(const Group& group);
+    const uint64_t* rows_of_words(const Blob& bits, int length, int rows);
     void add_bit_pool(int pool, int threshold, int from);
     std::unique_ptr<BinaryConv> choose(const Op& op, const BinaryConvArgs& args) const;
     // real_steps.cpp
@@ -26,6 +30,8 @@ private:
     void add_mean(int op);
     void add_avg_pool(int op);
     void add_chain(const Group& group);
+    // The steps of a group's ops from the `first`-th on, for the newest step of the plan.
+    Chain make_chain(const Group& group, size_t first);
     // glue_steps.cpp
     void add_max_pool(int op);
     void add_threshold(int op);
@@ -53,6 +59,8 @@ private:
 
     const Op& op(int index) const { return model_.ops[index]; }
     const TensorType& input(int index, int i = 0) const { return model_.type(op(index).inputs[i]); }
+    // Whether a tensor is in memory as fixed-point numbers of 16 bits.
+    bool is_short(int tensor) const;
     bool is_read_outside(int tensor, const Group& group) const;
 
     const Model& model_;

@@ -10,6 +10,7 @@ std::vector<const Kernels*> available_kernels() {
 #if !defined(BITWRIGHT_REFERENCE_ONLY)
     found.push_back(&portable_kernels());
 #if defined(__x86_64__)
+    found.push_back(&sse2_kernels());
     __builtin_cpu_init();
     const auto has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");

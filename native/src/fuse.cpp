@@ -3,18 +3,19 @@
 #include <algorithm>
 
 namespace bw {
-namespace {
-
 bool is_elementwise(OpCode code) {
     switch (code) {
         case OpCode::affine:
         case OpCode::level_sum:
         case OpCode::add:
         case OpCode::prelu:
-        case OpCode::clamp: return true;
+        case OpCode::clamp:
+        case OpCode::fixed_point: return true;
         default: return false;
     }
 }
+
+namespace {
 
 class Fuser {
 public:
@@ -35,8 +36,11 @@ public:
                 start(i, Group::single);
             }
         }
-        std::vector<int> order(groups_.size());
-        for (size_t g = 0; g < order.size(); ++g) order[g] = int(g);
+        std::vector<int> order;
+        for (int g = 0; g < int(groups_.size()); ++g) take_conv(g);
+        for (int g = 0; g < int(groups_.size()); ++g) {
+            if (!groups_[g].ops.empty()) order.push_back(g);
+        }
         std::sort(order.begin(), order.end(), [&](int a, int b) { return slots_[a] < slots_[b]; });
         std::vector<Group> sorted;
         for (int g : order) sorted.push_back(std::move(groups_[g]));
@@ -140,6 +144,18 @@ private:
         }
         slots_[g] = op;
         return true;
+    }
+
+    // A convolution runs where the chain on its sums does.
+    void take_conv(int g) {
+        if (groups_[g].form != Group::chain) return;
+        const int conv = first_input(g) - 1;
+        if (conv < 0 || model_.ops[conv].code != OpCode::binary_conv || conv + 1 == model_.output()) return;
+        if (only_reader(conv) < 0) return;
+        groups_[group_of_[conv]].ops.clear();
+        group_of_[conv] = g;
+        groups_[g].ops.insert(groups_[g].ops.begin(), conv);
+        groups_[g].form = Group::tail;
     }
 
     const Model& model_;

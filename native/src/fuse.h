@@ -7,9 +7,10 @@ namespace bw {
 // single:    one op.
 // threshold: a BinaryConv or BinaryLinear and the Threshold on its sums; or a BinaryConv, an integer MaxPool and the
 //            Threshold on that, which run as convolution, threshold, pool of bits: a threshold commutes with a maximum.
+// tail:      a BinaryConv and the chain that alone reads its sums.
 // chain:     elementwise ops, each on the result of the one before, and Binarize ops that read one of these results.
 struct Group {
-    enum Form { single, threshold, chain } form = single;
+    enum Form { single, threshold, tail, chain } form = single;
     std::vector<int> ops;  // in the order in which they run: a Binarize directly after what it reads
 };
 
@@ -18,6 +19,8 @@ std::vector<Group> fuse(const Model& model);
 
 // The ops that read each tensor, in ascending order; an op that reads it twice is named twice.
 std::vector<std::vector<int>> find_readers(const Model& model);
+
+bool is_elementwise(OpCode code);  // Binarize aside
 
 constexpr int kMaxChain = 12;  // ops of one chain
 

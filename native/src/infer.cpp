@@ -104,6 +104,10 @@ public:
                 return {Kind::real, shape};
             }
             case OpCode::concat: return concat();
+            case OpCode::fixed_point:
+                inputs({{Kind::real}});
+                range("fraction", op_.fraction, 0, kMaxFraction);
+                return x();
         }
         refuse("a known op", to_string(int(op_.code)));
     }
@@ -304,7 +308,8 @@ void check_type(const TensorType& type, const std::string& where) {
 const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
-        "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat"};
+        "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
+        "FixedPoint"};
     return names[int(code)];
 }
 

@@ -1,17 +1,15 @@
 #include "loader.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <system_error>
 #include <unordered_set>
 
 #include "crc32.h"
+#include "file.h"
 #include "infer.h"
 #include "layout.h"
+#include "memory.h"
 #include "utf8.h"
 
 namespace bw {
@@ -80,7 +78,7 @@ Header read_header(const uint8_t* data, size_t head, uint64_t size) {
 
 class Loader {
 public:
-    Loader(Bytes bytes, size_t size) : size_(size) {
+    Loader(SharedBytes bytes, size_t size) : size_(size) {
         header_ = read_header(bytes.get(), size, size);
         model_.bytes = std::move(bytes);
     }
@@ -296,6 +294,7 @@ private:
                 if (op.code == OpCode::binary_conv) op.is_signed = flag("signed", v[9]);
                 break;
             case OpCode::binary_linear: op.is_signed = flag("signed", v[0]); break;
+            case OpCode::fixed_point: op.fraction = v[0]; break;
             case OpCode::pad_channels: op.before = v[0], op.after = v[1]; break;
             default: break;
         }
@@ -344,22 +343,18 @@ Model load_bytes(const void* data, size_t bytes) {
 }
 
 Model load_file(const std::string& path) {
-    const auto fail = [&] { throw std::system_error(errno, std::generic_category(), path); };
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-    struct stat status {};
-    if (!file || ::fstat(::fileno(file.get()), &status) != 0) fail();
+    File file(path);
     try {
-        // the header first, so that a large foreign file is not read
-        uint8_t head[sizeof(Header)];
-        const size_t got = std::fread(head, 1, sizeof head, file.get());
-        if (std::ferror(file.get())) fail();
-        const size_t size = size_t(read_header(head, got, uint64_t(status.st_size)).bytes);
-        Bytes bytes = allocate(size);
-        std::memcpy(bytes.get(), head, got);
-        const size_t read = got + std::fread(bytes.get() + got, 1, size - got, file.get());
-        if (std::ferror(file.get())) fail();
-        if (read != size) refuse("header", "a file of " + to_string(size) + " bytes", to_string(read));
-        return Loader(std::move(bytes), size).load();
+        if (SharedBytes mapped = file.map()) return Loader(std::move(mapped), file.size()).load();
+        // the header first: it says how much to read, and that of a foreign file is refused
+        Header head{};
+        const size_t got = file.read(reinterpret_cast<uint8_t*>(&head), sizeof head);
+        const uint64_t claimed = got < sizeof head ? got : head.bytes;
+        const size_t size = size_t(read_header(reinterpret_cast<uint8_t*>(&head), got, claimed).bytes);
+        Bytes bytes = allocate(size + 1);  // one more, to notice what lies behind the end
+        std::memcpy(bytes.get(), &head, got);
+        const size_t all = got + file.read(bytes.get() + got, size + 1 - got);
+        return Loader(std::move(bytes), all).load();
     } catch (const FormatError& error) {
         throw FormatError(path + ": " + error.what());
     }

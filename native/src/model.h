@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "memory.h"
+#include "file.h"
 #include "tensor.h"
 
 namespace bw {
@@ -18,9 +18,9 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point
 };
-constexpr int kOpCodes = 19;
+constexpr int kOpCodes = 20;
 
 const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py
 
@@ -56,13 +56,13 @@ struct Op {
     int groups = 1;
     bool is_signed = false, count_padding = false;
     Kind kind = Kind::real;  // of the bits that Binarize and Threshold make
-    int before = 0, after = 0;
+    int before = 0, after = 0, fraction = 0;
     float low = 0, high = 0;
     TensorType out;
 };
 
 struct Model {
-    Bytes bytes;
+    SharedBytes bytes;  // of the file
     TensorType input;
     std::string input_name;
     std::vector<Op> ops;  // the last one makes the output

@@ -37,7 +37,8 @@ Plan Builder::build() {
 
     for (const Group& group : fuse(model_)) {
         switch (group.form) {
-            case Group::threshold: add_binary(group); break;
+            case Group::threshold:
+            case Group::tail: add_binary(group); break;
             case Group::chain: add_chain(group); break;
             case Group::single: add_single(group.ops[0]); break;
         }
@@ -68,6 +69,7 @@ void Builder::add_single(int index) {
         case OpCode::add:
         case OpCode::prelu:
         case OpCode::clamp:
+        case OpCode::fixed_point:
         case OpCode::binarize: return add_chain({Group::chain, {index}});
     }
 }
@@ -88,7 +90,8 @@ int Builder::read(int tensor) { return touch(buffer_of_[root_[tensor]]); }
 
 int Builder::write(int tensor) {
     int& buffer = buffer_of_[root_[tensor]];
-    if (buffer < 0) buffer = temporary(model_.type(tensor).bytes());
+    const size_t bytes = model_.type(tensor).bytes();
+    if (buffer < 0) buffer = temporary(is_short(tensor) ? bytes / 2 : bytes);
     return touch(buffer);
 }
 

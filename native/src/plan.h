@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "kernels/kernels.h"
+#include "memory.h"
 #include "model.h"
 
 namespace bw {

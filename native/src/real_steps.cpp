@@ -1,6 +1,4 @@
 // Steps of real-valued layers and elementwise chains.
-#include <array>
-
 #include "builder.h"
 
 namespace bw {
@@ -52,78 +50,16 @@ void Builder::add_avg_pool(int index) {
     }});
 }
 
-namespace {
-
-constexpr int kMaxSteps = 2 * kMaxChain + 1;  // a load, then each op and perhaps a store
-
-// A chain whose pointers are still numbers of buffers.
-struct Chain {
-    std::array<Step, kMaxSteps> steps{};
-    std::array<int, kMaxSteps> sources{}, targets{};  // -1: none
-    int count = 0;
-
-    Step& append(Step::Op op, int source = -1, int target = -1) {
-        sources[count] = source;
-        targets[count] = target;
-        steps[count].op = op;
-        return steps[count++];
-    }
-
-    // The steps with the pointers of one sample's memory.
-    std::array<Step, kMaxSteps> bind(const Memory& m) const {
-        std::array<Step, kMaxSteps> bound = steps;
-        for (int i = 0; i < count; ++i) {
-            if (sources[i] >= 0) bound[i].source = m.at<const void>(sources[i]);
-            if (targets[i] >= 0) bound[i].target = m.at<void>(targets[i]);
-        }
-        return bound;
-    }
-};
-
-}  // namespace
-
 void Builder::add_chain(const Group& group) {
     PlanStep& step = begin(group.ops[0], kernels_.name);
-    Chain chain;
-    int tail = op(group.ops[0]).inputs[0];
-    const Kind kind = model_.type(tail).kind;
-    const Step::Op load = kind == Kind::sum ? Step::load_sum : kind == Kind::pixel ? Step::load_pixel : Step::load_real;
-    chain.append(load, read(tail));
-    for (int index : group.ops) {
-        const Op& o = op(index);
-        switch (o.code) {
-            case OpCode::affine: {
-                Step& s = chain.append(Step::affine);
-                s.a = o.blobs[0].floats(), s.b = o.blobs[1].floats();
-                break;
-            }
-            case OpCode::level_sum: {
-                Step& s = chain.append(Step::level_sum, read(o.inputs[1]));
-                s.a = o.blobs[0].floats(), s.b = o.blobs[1].floats(), s.c = o.blobs[2].floats();
-                s.channels_per_group = o.out.shape.c / input(index, 1).shape.c;
-                break;
-            }
-            case OpCode::add: chain.append(Step::add, read(o.inputs[o.inputs[0] == tail ? 1 : 0])); break;
-            case OpCode::prelu: chain.append(Step::prelu).a = o.blobs[0].floats(); break;
-            case OpCode::clamp: {
-                Step& s = chain.append(Step::clamp);
-                s.low = o.low, s.high = o.high;
-                break;
-            }
-            default:  // Binarize, which leaves the tail as it is
-                chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
-                continue;
-        }
-        tail = index + 1;
-        if (is_read_outside(tail, group)) chain.append(Step::store, -1, write(tail));
-    }
+    const Chain chain = make_chain(group, 0);
     for (size_t i = 1; i < group.ops.size(); ++i) step.fused.push_back(op(group.ops[i]).name);
     step.out = op(group.ops.back()).out;
     const Shape shape = step.in.shape;
     const ChannelRange range(shape);
-    const double cost = double(shape.elements()) * chain.count * 0.1;
+    const double cost = double(shape.elements()) * chain.count() * 0.1;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.elementwise](const Memory& m, int begin, int end) {
-        run(shape, chain.bind(m).data(), chain.count, range.at(begin), range.at(end));
+        run(shape, chain.bind(m).data(), chain.count(), range.at(begin), range.at(end));
     }});
 }
 

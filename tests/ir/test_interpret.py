@@ -48,6 +48,9 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
             return x[at] if x[at] > 0 else op.slope[c] * x[at]
         case ops.Clamp():
             return min(max(x[at], float32(op.low)), float32(op.high))
+        case ops.FixedPoint():
+            k = round(float(min(max(x[at] * float32(2**op.fraction), float32(-32768)), float32(32767))))
+            return float32(k) * float32(0.5**op.fraction)
         case ops.Binarize():
             return x[at] >= op.threshold[c]
         case ops.Threshold():

@@ -127,6 +127,35 @@ def test_residual_network_agrees(method, tmp_path):
     assert "add" in "".join(report.real.values())
 
 
+@pytest.mark.parametrize("shortcut", [True, False])
+def test_a_sign_behind_a_pool_that_others_read_too_compares_fewer_values(shortcut):
+    """With a shortcut the pooled values are real anyway; without one, pooling bits is cheaper."""
+
+    def forward(m, x):
+        x = F.max_pool2d(m.norm(m.first(x)), 3, 2, 1)
+        y = m.second(x)
+        return m.head((y + x if shortcut else y).mean((2, 3)))
+
+    net = Net(
+        forward,
+        first=nn.Conv2d(2, 6, 3),
+        norm=nn.BatchNorm2d(6),
+        second=nn.Conv2d(6, 6, 3, padding=1),
+        head=nn.Linear(6, 3),
+    )
+    x = torch.randn(4, 2, 15, 15)
+    net = bw.binarize(net, bw.methods.xnor_net(), where=["second"])
+    with torch.no_grad():
+        net(x)  # so that batch norm has seen something
+    graph = lower(net.eval(), x)
+    (sign,) = (op for op in graph.ops if isinstance(op, ops.Binarize))
+    (pool,) = (op for op in graph.ops if isinstance(op, ops.MaxPool))
+    assert sign.inputs[0] == (pool.name if shortcut else "first")
+    assert pool.inputs[0] != sign.name if shortcut else pool.inputs[0] == sign.name
+    expected, found = outputs(net, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_vectors(method, tmp_path):
     layers = [nn.Linear(7, 12), nn.BatchNorm1d(12), nn.Hardtanh(), nn.Linear(12, 9), nn.BatchNorm1d(9), nn.Linear(9, 3)]

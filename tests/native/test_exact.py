@@ -118,10 +118,8 @@ def test_elementwise_ops_run_as_one_step(rng):
         engine = check(graph, isa, rng)
     assert [(step["name"], step["fused"]) for step in engine.describe()] == [
         ("sign1", []),
-        ("conv1", []),
-        ("norm1", ["sum1", "act1", "sign2"]),
-        ("conv2", []),
-        ("norm2", ["sum2", "y"]),
+        ("conv1", ["norm1", "sum1", "act1", "sign2"]),
+        ("conv2", ["norm2", "sum2", "y"]),
     ]
 
 

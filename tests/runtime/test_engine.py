@@ -59,8 +59,7 @@ def test_layers_and_their_times(path):
     layers = engine.layers()
     assert [(layer.name, layer.op, layer.kernel, layer.fused) for layer in layers] == [
         ("norm", "Affine", "reference", ("sign",)),
-        ("conv", "BinaryConv", "reference", ()),
-        ("scale", "Affine", "reference", ()),
+        ("conv", "BinaryConv", "reference", ("scale",)),
         ("mean", "Mean", "reference", ()),
         ("head", "Linear", "reference", ()),
     ]
@@ -181,6 +180,55 @@ def test_damaged_and_missing_files_are_refused_by_name(path, tmp_path):
         load(tmp_path / "absent.bw")
     with pytest.raises(IsADirectoryError):
         load(tmp_path)
+
+
+def test_what_cannot_be_mapped_is_read(path, tmp_path, rng):
+    """A pipe has no length: the header says how much there is, and what differs from that is refused."""
+    data, pipe = path.read_bytes(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def load_piped(data: bytes) -> Engine:
+        writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+        writer.start()
+        try:
+            return load(pipe)
+        finally:
+            writer.join()
+
+    x = random_input(small_graph(), rng)
+    np.testing.assert_array_equal(load_piped(data)(x), load(path)(x))
+    for damaged in (data[:-1], data + b"\0", data[:40]):
+        with pytest.raises(FormatError, match=f"pipe: header: expected .*found .*{len(damaged)}"):
+            load_piped(damaged)
+    with pytest.raises(FormatError, match=r"pipe: expected a bitwright file.* found an empty file"):
+        load_piped(b"")
+
+
+def test_a_new_file_under_the_same_name_leaves_an_engine_as_it_is(path, rng):
+    x = random_input(small_graph(), rng)
+    engine = load(path)
+    expected = engine(x)
+    write(seeded_graph(11), path)
+    np.testing.assert_array_equal(engine(x), expected)
+
+
+@pytest.mark.parametrize("features", [511, 512, 1024])
+def test_weights_of_linear_layers_are_used_where_they_lie_in_the_file(features, tmp_path, rng):
+    """Rows of a multiple of 512 bits are as the kernels want them; the others are packed anew."""
+    graph = Graph(
+        "x",
+        TensorType(Kind.REAL, (features,)),
+        (
+            ops.Binarize(name="sign", inputs=("x",), threshold=np.zeros(features, np.float32)),
+            ops.BinaryLinear(name="fc", inputs=("sign",), weight=rng.random((9, features)) < 0.5, signed=True),
+            ops.Affine(name="y", inputs=("fc",), scale=np.ones(9, np.float32)),
+        ),
+        "y",
+    )
+    write(graph, tmp_path / "net.bw")
+    x = random_input(graph, rng)
+    for isa in available_isas():
+        np.testing.assert_array_equal(load(tmp_path / "net.bw", isa=isa)(x), interpret(graph, x))
 
 
 def test_many_threads_share_one_engine(tmp_path, rng):

@@ -1,7 +1,7 @@
 // Vectors of float32 and int32 as wide as a register, by the compiler's vector extensions, and whole words of bits.
 //
-// Included inside the unnamed namespace of one instruction set's translation unit, which has included <cstring>, and on
-// x86 <immintrin.h>, before. Both architectures supported are little-endian.
+// Included inside the unnamed namespace of one instruction set's translation unit, which has included <cstring>, and
+// the intrinsics it has, before. Processors are taken to be little-endian.
 #pragma once
 
 #if defined(__AVX512F__)
@@ -19,12 +19,14 @@ inline int larger(int a, int b) { return a > b ? a : b; }
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+typedef int16_t Shorts __attribute__((vector_size(2 * kLanes)));
 
 // The vector type of an element type, so that kernels for both can be written once.
 template <class T> struct VectorOf;
 template <> struct VectorOf<float> { using type = Floats; };
 template <> struct VectorOf<int32_t> { using type = Ints; };
 template <> struct VectorOf<uint8_t> { using type = Bytes; };
+template <> struct VectorOf<int16_t> { using type = Shorts; };
 template <class T> using Vector = typename VectorOf<T>::type;
 
 template <class T> inline Vector<T> load(const T* p) {
@@ -40,6 +42,8 @@ inline Ints broadcast(int32_t x) { return x - Ints{}; }
 
 inline Floats to_floats(Floats v) { return v; }
 inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
+inline Floats to_floats(Shorts v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
+inline Shorts to_shorts(Floats v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Shorts); }
 inline Floats to_floats(Bytes v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
 
 // The first n lanes, 0 < n < kLanes; nothing behind them is read or written. Lanes not read are zero.
@@ -87,6 +91,83 @@ inline uint32_t lane_bits(Ints mask) {
 inline uint32_t at_least(Floats x, Floats t) { return lane_bits(x >= t); }
 inline uint32_t at_least(Ints x, Ints t) { return lane_bits(x >= t); }
 #endif
+
+// Eight lanes on every instruction set, where it lacks such registers as several of them: the pixels of a byte of bits.
+typedef float EightFloats __attribute__((vector_size(32)));
+typedef int32_t EightInts __attribute__((vector_size(32)));
+
+typedef int16_t EightShorts __attribute__((vector_size(16)));
+
+template <class T> struct EightVector;
+template <> struct EightVector<int16_t> { using type = EightShorts; };
+template <> struct EightVector<float> { using type = EightFloats; };
+template <> struct EightVector<int32_t> { using type = EightInts; };
+template <class T> using EightOf = typename EightVector<T>::type;
+
+inline EightInts widen(const uint16_t* p) {  // signed numbers of 16 bits
+#if defined(__AVX2__)
+    return EightInts(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+    EightInts v;
+    for (int i = 0; i < 8; i++) v[i] = int16_t(p[i]);
+    return v;
+#endif
+}
+
+// The value of a fixed-point step, as Step::fix computes it.
+template <class V> inline V round_fixed(V v, V up, V down, V whole) {
+    const V low = up * 0 - 32768, high = up * 0 + 32767;
+    v *= up;
+    v = v > low ? v : low;
+    v = v < high ? v : high;
+    return ((v + whole) - whole) * down;
+}
+
+inline EightFloats eight(float x) { return x - EightFloats{}; }
+#if defined(__AVX512VL__)
+inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightShorts to_shorts(EightFloats v) {
+    return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
+}
+inline uint32_t at_least(EightFloats x, EightFloats t) {
+    return _mm256_cmp_ps_mask(__m256(x), __m256(t), _CMP_GE_OQ);
+}
+#elif !defined(__AVX2__)  // with AVX2 these are Floats, Ints and Shorts
+inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightShorts to_shorts(EightFloats v) {
+    return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
+}
+inline uint32_t at_least(EightFloats x, EightFloats t) {
+    const EightInts mask = x >= t;
+    Ints parts[8 / kLanes];
+    std::memcpy(parts, &mask, sizeof mask);
+    uint32_t bits = 0;
+    for (int i = 0; i < 8 / kLanes; i++) bits |= lane_bits(parts[i]) << (i * kLanes);
+    return bits;
+}
+#endif
+
+// at_least of eight vectors in a row, the first in the lowest byte.
+inline uint64_t at_least_64(const EightFloats* x, EightFloats t) {
+#if defined(__AVX2__) && !defined(__AVX512VL__)
+    __m256i word[2];
+    for (int i = 0; i < 2; i++) {  // to bytes, four vectors at a time; packing goes by halves, hence the permutation
+        const auto mask = [&](int k) { return _mm256_cmp_ps(__m256(x[4 * i + k]), __m256(t), _CMP_GE_OQ); };
+        const auto pair = [&](int k) {
+            return _mm256_packs_epi32(_mm256_castps_si256(mask(k)), _mm256_castps_si256(mask(k + 1)));
+        };
+        word[i] = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(pair(0), pair(2)),
+                                              _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    return uint32_t(_mm256_movemask_epi8(word[0])) | uint64_t(uint32_t(_mm256_movemask_epi8(word[1]))) << 32;
+#else
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++) bits |= uint64_t(at_least(x[i], t)) << (8 * i);
+    return bits;
+#endif
+}
 
 // n floats, short runs at a time: no call, and no byte written behind the last.
 inline void copy_floats(float* to, const float* from, int n) {

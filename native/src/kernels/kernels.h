@@ -40,6 +40,31 @@ struct PoolArgs {
     const uint8_t* take_min = nullptr;  // max_pool: one byte a channel, or null
 };
 
+// One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
+struct Step {
+    // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
+    // this ending are to float32.
+    enum Op {
+        load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
+        store_fixed
+    } op;
+    const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
+    void* target = nullptr;          // binarize: bits; store: float
+    const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
+    const float* b = nullptr;        // affine: shift or null; level_sum: low
+    const float* c = nullptr;        // level_sum: shift or null
+    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, load_fixed, add_fixed, store_fixed too
+    int channels_per_group = 1;      // level_sum
+};
+
+constexpr float kWhole = 3 << 22;  // near it float32 holds integers only: adding it rounds
+
+// A chain on the sums of a convolution. Its first step is a load_sum without a source: the convolution itself.
+struct Tail {
+    const Step* steps;
+    int count;
+};
+
 // A binary convolution with integer results, or with a threshold on them. Weights are bytes 0 or 1, in the file's
 // order (out, in/groups, kh, kw).
 struct BinaryConvArgs {
@@ -51,6 +76,7 @@ struct BinaryConvArgs {
     const uint8_t* weight = nullptr;
     const int32_t* threshold = nullptr;  // (out), or null: sums
     const uint8_t* flip = nullptr;       // (out) bytes
+    bool tail = false;                   // the sums go through a Tail
     bool window_sum = false;             // weights are all ones, one output channel a group: WindowSum
 };
 
@@ -66,7 +92,8 @@ public:
     virtual int channel_units() const = 0;        // independent groups of output channels
     virtual double prepare_share() const = 0;     // of the whole work, roughly: whether threads pay
     virtual void prepare(const uint8_t* in, void* scratch, int begin, int end) const = 0;
-    // out: bits in the layout of tensor.h if there is a threshold (whole rows, padding bits zero), else int32 sums
+    // out: bits in the layout of tensor.h if there is a threshold (whole rows, padding bits zero), a const Tail* if there
+    // is a tail, else int32 sums
     virtual void channels(const void* scratch, void* out, int begin, int end) const = 0;
 };
 
@@ -76,18 +103,6 @@ struct BinaryLinearArgs {
     const uint64_t* weight = nullptr;  // (out, words), words = ceil(in / 64) rounded up to 8, zero-filled
     const int32_t* threshold = nullptr;
     const uint8_t* flip = nullptr;
-};
-
-// One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
-struct Step {
-    enum Op { load_real, load_sum, load_pixel, affine, level_sum, add, prelu, clamp, binarize, store } op;
-    const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
-    void* target = nullptr;          // binarize: bits; store: float
-    const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
-    const float* b = nullptr;        // affine: shift or null; level_sum: low
-    const float* c = nullptr;        // level_sum: shift or null
-    float low = 0, high = 0;         // clamp
-    int channels_per_group = 1;      // level_sum
 };
 
 struct Kernels {
@@ -128,6 +143,7 @@ struct Kernels {
 const Kernels& reference_kernels();
 const Kernels& portable_kernels();
 #if defined(__x86_64__)
+const Kernels& sse2_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
 #elif defined(__aarch64__)

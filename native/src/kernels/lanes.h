@@ -62,11 +62,15 @@ struct LanesView {
     int sum_planes;        // of D and D'
     int width;             // planes of a result
     const uint8_t* constant;  // [index][group][block]: a mask to invert by, then `width` planes
-    bool sums;
+    bool sums;  // results are integers
+    bool tail;  // which go through a Tail
 
-    int out_height, out_width, out_pitch;
+    int out_height, out_width, out_pitch, map_bytes;
     size_t out_stride, out_pixels;
-    size_t result_bytes;  // of a pixel of a block: bits, or 16-bit numbers
+    size_t result_bytes;     // of a pixel of a block: bits, or 16-bit numbers
+    const int* byte_pixel;   // first pixel of every byte of the output map
+    const uint8_t* valid;    // of these bytes, the bits that are pixels
+    bool rows_end_at_bytes;  // all pixels follow each other
 };
 
 }  // namespace bw

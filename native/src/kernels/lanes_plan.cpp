@@ -69,9 +69,8 @@ double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& i
     const double added = read * row_positions + 1.5 * lists * shape.runs();
     const int planes = bit_width(uint64_t(row_positions * args.window.kh / lists * 1.25));
     const double counting = added + shape.runs() * (lists * planes * kAddedPlane + shape.pixels() * kResult);
-    const double of_register = isa.bytes == 64 ? 1.43 : isa.ternary ? 0.8 : 1;
     return args.groups * (sorted * (shape.has_windows(args.window) ? kSorted : kSortedAlone) +
-                          read * lists * kMerged + blocks * counting * of_register);
+                          read * lists * kMerged + blocks * counting * isa.row);
 }
 
 class LanesConv final : public BinaryConv {
@@ -79,9 +78,11 @@ public:
     LanesConv(const BinaryConvArgs& args, const SlicedIsa& isa, int most)
         : isa_(isa), name_(lanes_name(most)), shape_(args.out, most) {
         const TapClasses classes(args);
-        const SlicedGeometry geometry(args, classes, isa.bytes);
+        SlicedGeometry geometry(args, classes, isa.bytes);
         const SlicedWeights weights(args, geometry);
         const SlicedConstants constants(args, geometry, weights, classes);
+        byte_pixel_ = std::move(geometry.byte_pixel);
+        valid_ = std::move(geometry.valid);
         describe(args, constants);
         add_runs(args, classes);
         pack_weights(args);
@@ -92,6 +93,8 @@ public:
         view_.runs = int(runs_.size());
         view_.weight = weight_.get();
         view_.constant = constant_.data();
+        view_.byte_pixel = byte_pixel_.data();
+        view_.valid = valid_.data();
     }
 
     const char* name() const override { return name_.c_str(); }
@@ -136,6 +139,7 @@ private:
         v.row_bytes = uint32_t(v.beside * isa_.bytes);
         v.strip_bytes = round_up((2 * size_t(v.channels) * w.kh * w.kw + 1) * v.row_bytes, 64);
         v.sums = !args.threshold;
+        v.tail = args.tail;
         v.add_ones = !args.weight_signed;
         v.doubled = v.sums && args.weight_signed && args.input_signed;
         v.halved = v.sums && !args.weight_signed && !args.input_signed;
@@ -146,7 +150,9 @@ private:
         v.out_pitch = args.out.pitch();
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
+        v.map_bytes = args.out.h * args.out.pitch();
         v.result_bytes = size_t(isa_.bytes) * (v.sums ? 16 : 1);
+        v.rows_end_at_bytes = args.out.w % 8 == 0;
     }
 
     // Runs one above the other follow each other, since they share sources. Constants depend on the taps inside the
@@ -253,15 +259,16 @@ private:
     std::vector<Context> contexts_;
     std::vector<int> ones_;  // by filter and kernel row
     Bytes weight_;           // aligned: rows that straddle lines of the cache cost half as much again
-    std::vector<uint8_t> constant_;
+    std::vector<uint8_t> constant_, valid_;
+    std::vector<int> byte_pixel_;
     LanesView view_ = {};
 };
 
-// Whether its lists and results stay within bounds.
+// Whether there are such kernels, and their lists and results stay within bounds.
 bool can_run(const BinaryConvArgs& args, const SlicedIsa& isa) {
     const Window& w = args.window;
     const int64_t positions = int64_t(args.in.c / args.groups) * w.kh * w.kw;
-    if (args.window_sum || w.kh > kMostLaneKernelRows || positions > kMostLanePositions) return false;
+    if (isa.lists_only || args.window_sum || w.kh > kMostLaneKernelRows || positions > kMostLanePositions) return false;
     const size_t channels = args.groups * round_up(size_t(args.out.c / args.groups), 8 * size_t(isa.bytes));
     return channels * 2 * args.out.pixels() <= kMostResults;
 }

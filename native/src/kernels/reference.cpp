@@ -1,5 +1,6 @@
 // The specification: every kernel as one plain loop, element by element and bit by bit.
 #include <cstring>
+#include <vector>
 
 #include "kernels.h"
 
@@ -177,6 +178,17 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         v = v > step->low ? v : step->low;
                         v = v < step->high ? v : step->high;
                         break;
+                    case Step::load_fixed: v = float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
+                    case Step::add_fixed: v += float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
+                    case Step::fix:
+                        v *= step->low;
+                        v = v > -32768 ? v : -32768;
+                        v = v < 32767 ? v : 32767;
+                        v = ((v + kWhole) - kWhole) * step->high;
+                        break;
+                    case Step::store_fixed:
+                        static_cast<int16_t*>(step->target)[at] = int16_t(v * step->low);
+                        break;
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
                         break;
@@ -267,6 +279,7 @@ public:
 
     void channels(const void* scratch, void* out, int begin, int end) const override {
         const uint8_t* in = *static_cast<const uint8_t* const*>(scratch);
+        if (args_.tail) return pass(in, *static_cast<const Tail*>(out), begin, end);
         if (threshold_) clear_bits(args_.out, static_cast<uint8_t*>(out), begin, end);
         for (int o = begin; o < end; ++o) {
             for (size_t pixel = 0; pixel < args_.out.pixels(); ++pixel) {
@@ -282,6 +295,18 @@ public:
     }
 
 private:
+    void pass(const uint8_t* in, const Tail& tail, int begin, int end) const {
+        const size_t pixels = args_.out.pixels();
+        std::vector<int32_t> sums(args_.out.elements());
+        for (size_t i = begin * pixels; i < end * pixels; ++i) {
+            const size_t pixel = i % pixels;
+            sums[i] = accumulate(in, int(i / pixels), int(pixel / args_.out.w), int(pixel % args_.out.w));
+        }
+        std::vector<Step> steps(tail.steps, tail.steps + tail.count);
+        steps[0].source = sums.data();
+        elementwise(args_.out, steps.data(), tail.count, begin, end);
+    }
+
     int32_t accumulate(const uint8_t* in, int o, int oy, int ox) const {
         const int in_group = args_.in.c / args_.groups, out_group = args_.out.c / args_.groups;
         const size_t taps = size_t(args_.window.kh) * args_.window.kw;

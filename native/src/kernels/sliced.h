@@ -73,15 +73,18 @@ struct SlicedView {
     const uint8_t* lane_constant;  // [pattern][slot]
     int slots;
 
-    bool sums;
+    bool sums;  // results are integers
+    bool tail;  // which go through a Tail
     size_t out_stride, out_pixels, map_bytes;
     const int* byte_pixel;  // first pixel of every byte of the output map
+    bool rows_end_at_bytes;  // all pixels follow each other
 };
 
 // One register width of an instruction set.
 struct SlicedIsa {
     int bytes;
-    bool ternary;  // any function of three vectors is one instruction
+    bool lists_only;       // no four-Russians, no pieces, no channels in the lanes
+    double row, overhead;  // time for a row, and for what comes with every list; 1: of 256 bits with AVX2
     void (*prepare)(const SlicedView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
     void (*channels)(const SlicedView&, const uint8_t* scratch, void* out, int begin, int end);
     void (*lanes_prepare)(const LanesView&, const uint8_t* in, uint8_t* scratch, int begin, int end);

@@ -76,14 +76,15 @@ SlicedGeometry::SlicedGeometry(const BinaryConvArgs& args, const TapClasses& cla
     channel_bytes = round_up(window.kw * column_bytes + bytes + 8, 8);
     mask_bytes = 0;
     if (whole_maps) {
-        mask_bytes = round_up(size_t(args.in.h) * pitch + bytes, 8);
+        mask_bytes = round_up(rows * pitch + bytes, 8);
         column_mask.assign(window.kw * mask_bytes, 0);
         for (int kx = 0; kx < window.kw; kx++) {
-            for (int y = 0; y < args.in.h; y++) {
-                for (int x = 0; x < args.out.w; x++) {
+            for (size_t row = 0; row < rows; row++) {
+                const int y = planes[0].first + int(row);
+                for (int x = 0; x < args.out.w && y >= 0 && y < args.in.h; x++) {
                     const int from = x + shift[kx];
                     if (from < 0 || from >= args.in.w) continue;
-                    column_mask[kx * mask_bytes + size_t(y) * pitch + x / 8] |= uint8_t(1 << (x % 8));
+                    column_mask[kx * mask_bytes + row * pitch + x / 8] |= uint8_t(1 << (x % 8));
                 }
             }
         }

@@ -29,31 +29,30 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 }
 
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
-double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGeometry& geometry, bool ternary) {
+double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGeometry& geometry, const SlicedIsa& isa) {
     constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 0.9, kResult = 14, kTotalRow = 2;
     const double positions = weights.positions(), density = weights.density();
     const int filters = std::min(method.filters, weights.filters);
     const int runs = (weights.filters + method.filters - 1) / method.filters * weights.groups;
     const int units = (runs + geometry.pieces - 1) / geometry.pieces;
-    const double row = geometry.pieces == 1 ? 1 : kGatheredRow;
-    double cost = 0, totals = 0;
+    // Gathering a register takes as long as its bytes, whatever the adders can do.
+    const double row = geometry.pieces == 1 ? isa.row : kGatheredRow * std::max(isa.row, geometry.bytes / 32.0);
+    double rows = 0, overhead = filters * kResult, totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
-        cost = (listed * positions + 2) * row + kClass;
+        rows = listed * positions + 2;
+        overhead += kClass;
         if (weights.is_signed) totals = weights.groups * positions * kTotalRow;
     } else {
         const int bits = filters - (method.complementing ? 1 : 0), classes = 1 << bits;
         const double counted = method.complementing ? 1 : 1 - std::pow(1 - density, filters);
         const int lists = method.complementing ? 2 * classes : classes;
         const int planes = bit_width(uint64_t(counted * positions / classes * 1.25));
-        cost = (counted * positions + 1.5 * lists) * row + lists * kClass;
-        cost += (2 * classes - bits - 2) * planes * kAddedPlane;
+        rows = counted * positions + 1.5 * lists;
+        overhead += lists * kClass + (2 * classes - bits - 2) * planes * kAddedPlane;
     }
-    cost = units * (cost + filters * kResult) + totals;
-    // One instruction for any function of three vectors does not help to gather.
-    const bool gathers = geometry.pieces > 1;
-    const double of_register = geometry.bytes == 64 ? (gathers ? 2.1 : 1.43) : ternary && !gathers ? 0.8 : 1;
-    return geometry.blocks * cost * of_register;
+    rows = units * rows * row + totals * isa.row;
+    return geometry.blocks * (rows + units * overhead * isa.overhead);
 }
 
 class SlicedConv final : public BinaryConv {
@@ -234,10 +233,12 @@ private:
         v.lane_constant = lane_constant_.data();
         v.slots = int(program_.target.size()) / geometry_.pieces;
         v.sums = !args.threshold;
+        v.tail = args.tail;
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
         v.byte_pixel = geometry_.byte_pixel.data();
+        v.rows_end_at_bytes = args.out.w % 8 == 0;
     }
 
     const SlicedIsa& isa_;
@@ -269,7 +270,8 @@ std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* 
         if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
         for (SlicedMethod method : methods(weights.is_signed)) {
             if (choice && *choice && method_name(method) != choice) continue;
-            const double cost = cost_of(weights, method, geometry, isas[i].ternary);
+            if (isas[i].lists_only && (!method.is_list() || geometry.pieces > 1)) continue;
+            const double cost = cost_of(weights, method, geometry, isas[i]);
             if (best_isa && cost >= least) continue;
             best_isa = &isas[i];
             best = method;

@@ -123,13 +123,19 @@ SlicedWeights::SlicedWeights(const BinaryConvArgs& args, const SlicedGeometry& g
       taps(int(geometry.taps.size())),
       is_signed(args.weight_signed && !args.window_sum) {
     const size_t window = size_t(args.window.kh) * args.window.kw;
+    if (!args.window_sum && size_t(taps) == window) {
+        bits_ = args.weight;
+        return;
+    }
+    copy_.reserve(size_t(args.out.c) * positions());
     for (int n = 0; n < args.out.c; n++) {
         for (int c = 0; c < channels; c++) {
             for (int tap : geometry.taps) {
-                bits.push_back(args.window_sum || args.weight[(size_t(n) * channels + c) * window + tap]);
+                copy_.push_back(args.window_sum || args.weight[(size_t(n) * channels + c) * window + tap]);
             }
         }
     }
+    bits_ = copy_.data();
 }
 
 int SlicedWeights::ones(int n) const {
@@ -137,7 +143,8 @@ int SlicedWeights::ones(int n) const {
 }
 
 double SlicedWeights::density() const {
-    return bits.empty() ? 0 : double(std::count(bits.begin(), bits.end(), uint8_t(1))) / double(bits.size());
+    const size_t count = size_t(filters) * groups * positions();
+    return count ? double(std::count(bits_, bits_ + count, uint8_t(1))) / double(count) : 0;
 }
 
 SlicedProgram::SlicedProgram(const SlicedWeights& weights, const SlicedRows& rows, SlicedMethod method, int pieces)
@@ -147,27 +154,36 @@ SlicedProgram::SlicedProgram(const SlicedWeights& weights, const SlicedRows& row
     if (method.is_list()) sort_by_length(weights, runs);
 
     // One unit takes as many runs as a register has pieces; those that share a total must be of one group.
-    std::vector<std::vector<ClassRows>> classes;
-    int most = 0;
-    for (size_t next = 0; next < runs.size();) {
-        std::vector<Filters> unit;
-        while (next < runs.size() && unit.size() < size_t(pieces) &&
-               (unit.empty() || !needs_totals || runs[next].group == unit[0].group)) {
-            unit.push_back(runs[next++]);
-        }
-        classes.push_back(classes_of(weights, rows, method, unit, pieces, units.size() % 2));
-        add_unit(weights, method, unit, classes.back(), pieces);
-        for (const ClassRows& c : classes.back()) {
-            most = std::max(most, padded(longest(c.complemented)) + int(longest(c.plain)));
-        }
+    std::vector<std::vector<Filters>> parts;
+    for (const Filters& run : runs) {
+        const bool fits = !parts.empty() && parts.back().size() < size_t(pieces) &&
+                          (!needs_totals || run.group == parts.back()[0].group);
+        if (!fits) parts.emplace_back();
+        parts.back().push_back(run);
     }
 
+    // The lengths of all lists come first, and the lists then once more: to keep them would take as much memory again.
+    const auto classes = [&](size_t u) { return classes_of(weights, rows, method, parts[u], pieces, u % 2); };
+    int most = 0;
+    size_t lists = 0, listed = 0;
+    for (size_t u = 0; u < parts.size(); u++) {
+        const std::vector<ClassRows> of_unit = classes(u);
+        add_unit(weights, method, parts[u], of_unit, pieces);
+        for (const ClassRows& c : of_unit) {
+            most = std::max(most, padded(longest(c.complemented)) + int(longest(c.plain)));
+            listed += size_t(padded(longest(c.complemented)) + padded(longest(c.plain)));
+            lists++;
+        }
+    }
     class_planes = bit_width(uint64_t(most));
     counter_planes = counter_planes_for(class_planes);
     const uint32_t zeros = uint32_t(rows.zeros);
-    for (size_t u = 0; u < units.size(); u++) {
+    const size_t heads = lists * (method.complementing ? 2 + counter_planes : 1);
+    const size_t summed = needs_totals ? weights.groups * (1 + size_t(padded(weights.positions())) * pieces) : 0;
+    words.reserve(heads + listed * pieces + summed);  // most of a network's memory
+    for (size_t u = 0; u < parts.size(); u++) {
         units[u].program = uint32_t(words.size());
-        for (const ClassRows& c : classes[u]) append_class(words, c, method, counter_planes, zeros);
+        for (const ClassRows& c : classes(u)) append_class(words, c, method, counter_planes, zeros);
     }
 
     total_planes = counter_planes_for(std::max(8, bit_width(uint64_t(weights.positions()))));

@@ -19,13 +19,17 @@ struct SlicedMethod {
 struct SlicedWeights {
     int filters, groups, channels, taps;  // channels and filters: of a group
     bool is_signed;
-    std::vector<uint8_t> bits;  // (filter of all groups, channel, tap)
 
     SlicedWeights(const BinaryConvArgs&, const SlicedGeometry&);
+    SlicedWeights(const SlicedWeights&) = delete;
     int positions() const { return channels * taps; }
-    const uint8_t* filter(int n) const { return bits.data() + size_t(n) * positions(); }
+    const uint8_t* filter(int n) const { return bits_ + size_t(n) * positions(); }
     int ones(int n) const;
     double density() const;
+
+private:
+    std::vector<uint8_t> copy_;  // if some taps do not matter
+    const uint8_t* bits_;        // (filter of all groups, channel, tap)
 };
 
 // Where the rows of bits lie, from the start of a block.

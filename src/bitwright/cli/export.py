@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from tyro.conf import Positional, arg
@@ -23,6 +23,7 @@ def export(
     /,
     *,
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.bw", help_behavior_hint="")] = None,
+    stream: Literal["float32", "int16"] = "float32",
     json: Json = False,
 ) -> None:
     """Pack the trained network of a run folder into one file, and compare the two.
@@ -35,6 +36,7 @@ def export(
     Args:
         run: The run folder, or a model.safetensors of one.
         output: The file to write; by default model.bw in the run folder.
+        stream: How shortcuts carry real values: float32, as trained, or int16, rounded and faster.
         json: Print one JSON object instead of a few lines.
     """
     for package in ("torch", "safetensors"):
@@ -44,14 +46,17 @@ def export(
     with only_json(json):
         model = load_model(run)
         folder = run if run.is_dir() else run.parent
-        report = export_model(model, output or folder / "model.bw", example_images(model))
+        report = export_model(model, output or folder / "model.bw", example_images(model), stream)
     if json:
-        print_json({"path": report.path, "bytes": report.bytes, "images": report.images, **asdict(report.comparison)})
+        found = {**asdict(report.comparison), "stream": report.stream and asdict(report.stream)}
+        print_json({"path": report.path, "bytes": report.bytes, "images": report.images, **found})
     else:
         print(report)
 
 
-def export_model(model: "TrainedModel", path: Path, images: np.ndarray) -> "ExportReport":
+def export_model(
+    model: "TrainedModel", path: Path, images: np.ndarray, stream: Literal["float32", "int16"] = "float32"
+) -> "ExportReport":
     """Pack a trained network so that the file takes pixels and names its classes.
 
     Shape:
@@ -61,6 +66,7 @@ def export_model(model: "TrainedModel", path: Path, images: np.ndarray) -> "Expo
         model: The network with its recipe.
         path: The file to write.
         images: What the file is compared with torch on.
+        stream: As for `bitwright.export`.
 
     Raises:
         LoweringError: If the network has no place in a graph.
@@ -72,7 +78,7 @@ def export_model(model: "TrainedModel", path: Path, images: np.ndarray) -> "Expo
 
     example = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     pixels = (model.recipe.data.mean, model.recipe.data.std)
-    return lower_and_write(model.net, path, example, pixels=pixels, labels=model.label_names)
+    return lower_and_write(model.net, path, example, pixels=pixels, labels=model.label_names, stream=stream)
 
 
 def spread(items: np.ndarray, most: int) -> np.ndarray:

@@ -80,6 +80,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.Flatten: Layout(17),
     ops.PadChannels: Layout(18, ints=("before", "after")),
     ops.Concat: Layout(19),
+    ops.FixedPoint: Layout(20, ints=("fraction",)),
 }
 
 

@@ -245,7 +245,7 @@ def _pointwise(op: ops.Op) -> nn.Module:
             return module
         case ops.Clamp():
             return nn.ReLU() if (op.low, op.high) == (0, np.inf) else nn.Hardtanh(op.low, op.high)
-        case ops.Decode():
+        case ops.Decode() | ops.FixedPoint():
             return nn.Identity()
         case ops.AvgPool():
             w = op.window

@@ -133,6 +133,15 @@ def _(op: ops.Clamp, kinds: list[Kind], x: Array) -> Array:
 
 
 @evaluate.register
+def _(op: ops.FixedPoint, kinds: list[Kind], x: Array) -> Array:
+    whole = np.float32(3 << 22)  # near it float32 holds integers only: adding it rounds
+    y = x * np.float32(2**op.fraction)
+    y = np.where(y > -32768, y, np.float32(-32768))
+    y = np.where(y < 32767, y, np.float32(32767))
+    return ((y + whole) - whole) * np.float32(0.5**op.fraction)
+
+
+@evaluate.register
 def _(op: ops.Binarize, kinds: list[Kind], x: Array) -> Array:
     return x >= _per_channel(op.threshold, x)
 

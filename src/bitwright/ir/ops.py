@@ -96,6 +96,16 @@ class Clamp(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class FixedPoint(Op):
+    """y = k / 2^fraction for the integer k nearest to x * 2^fraction, ties to even, k from -32768 to 32767.
+
+    The values fit 16 bits, and engines may store them so.
+    """
+
+    fraction: int  # 0..24
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Binarize(Op):
     """bit = x >= threshold, of a real tensor."""
 

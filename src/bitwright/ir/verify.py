@@ -133,6 +133,13 @@ def _(op: ops.Clamp, *inputs: TensorType) -> TensorType:
 
 
 @output_type.register
+def _(op: ops.FixedPoint, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL,))
+    _check_range(op, "fraction", op.fraction, 0, limits.MAX_FRACTION)
+    return x
+
+
+@output_type.register
 def _(op: ops.Binarize, *inputs: TensorType) -> TensorType:
     (x,) = _inputs(op, inputs, (Kind.REAL,))
     _check_array(op, "threshold", op.threshold, np.float32, x.shape[:1])

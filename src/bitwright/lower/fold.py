@@ -7,7 +7,7 @@ from torch.fx import Node
 from bitwright.ir.ops import Kind
 from bitwright.lower.capture import Program, module_path, operation
 from bitwright.lower.freeze import BinaryLayer
-from bitwright.lower.tail import Fold, Tail, bisect, tabulate, trace
+from bitwright.lower.tail import Fold, Tail, bisect, is_pool, tabulate, trace
 
 SIGNS = {"bitwright.sign": Kind.SIGN, "bitwright.step": Kind.BIT}
 
@@ -16,13 +16,25 @@ def fold(program: Program, layers: dict[Node, BinaryLayer]) -> dict[Node, Fold]:
     """The fold of each sign of a frozen program.
 
     An accumulator is folded by tabulation. Where the source is real-valued, or the tail of an accumulator is not
-    monotone, the longest end of the tail that can be bisected is, and the fold's note says why it stayed real.
+    monotone, the longest end of the tail that can be bisected is, and the fold's note says why it stayed real. An end
+    does not reach back over a max-pool whose real values others read: these are fewer, and there anyway.
     """
-    return {call: _fold(program, layers, call) for call in program.calls if operation(call) in SIGNS}
+    tails = {call: trace(program, call) for call in program.calls if operation(call) in SIGNS}
+    read = _read_as_real(program, tails)
+    return {call: _fold(program, layers, tail, read) for call, tail in tails.items()}
 
 
-def _fold(program: Program, layers: dict[Node, BinaryLayer], sign: Node) -> Fold:
-    tail = trace(program, sign)
+def _read_as_real(program: Program, tails: dict[Node, Tail]) -> set[Node]:
+    """The calls whose result something other than a tail reads."""
+    within = {call for tail in tails.values() for call in tail.calls}
+    read: set[Node] = set()
+    for call in reversed(program.calls):
+        if any(user not in within or (user not in tails and user in read) for user in call.users):
+            read.add(call)
+    return read
+
+
+def _fold(program: Program, layers: dict[Node, BinaryLayer], tail: Tail, read: set[Node]) -> Fold:
     layer = layers.get(tail.source)
     reason = _real_source(tail.source, layer)
     if layer is not None and layer.integer:
@@ -30,7 +42,8 @@ def _fold(program: Program, layers: dict[Node, BinaryLayer], sign: Node) -> Fold
         if isinstance(found, Fold):
             return found
         reason = found
-    for start in range(len(tail.calls)):
+    first = max((i + 1 for i, call in enumerate(tail.calls) if is_pool(call) and call in read), default=0)
+    for start in range(first, len(tail.calls)):
         source = tail.source if start == 0 else tail.calls[start - 1]
         if isinstance(source.meta["val"], tuple | list):
             continue  # between a batch norm and the choice of its first value

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from bitwright.data.pixels import pixel_affine
 from bitwright.errors import LoweringError
 from bitwright.format.reader import read
-from bitwright.format.writer import writing
+from bitwright.format.writer import write, writing
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, TensorType
 from bitwright.ir.verify import verify
@@ -23,6 +24,7 @@ from bitwright.lower.emit import Emitter
 from bitwright.lower.fold import fold
 from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.operators import OPERATORS
+from bitwright.lower.stream import StreamReport, fixed_stream
 from bitwright.lower.translate import Translation, translate
 
 Pixels = tuple[Sequence[float], Sequence[float]]
@@ -38,6 +40,7 @@ class ExportReport:
         images: Samples in the example.
         comparison: Bits, accumulators and logits, see `Comparison`.
         real: Why each comparison that works on real numbers does so, by its name.
+        stream: What the fixed-point stream changes against the float32 stream that was compared; None without one.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class ExportReport:
     images: int
     comparison: Comparison
     real: dict[str, str]
+    stream: StreamReport | None = None
 
     @property
     def bits(self) -> int:
@@ -72,6 +76,11 @@ class ExportReport:
                     f"  {sign.name}: {sign.differing:,} of {sign.bits:,} bits, the farthest {sign.distance:.2g} "
                     "from its threshold (relative to the largest value)"
                 )
+        if self.stream is not None:
+            lines.append(
+                f"  int16 stream   changes {self.stream.labels_differing} of {self.images} labels, outputs by "
+                f"{self.stream.logits_relative:.3g} of the largest"
+            )
         return "\n".join(lines)
 
 
@@ -106,6 +115,7 @@ def export(
     *,
     pixels: Pixels | None = None,
     labels: Sequence[str] | None = None,
+    stream: Literal["float32", "int16"] = "float32",
 ) -> ExportReport:
     """Lower a trained network, write it, read it back and compare it with torch on the example.
 
@@ -123,6 +133,9 @@ def export(
         pixels: Mean and standard deviation of each channel, with pixels from 0 to 1. The file then takes uint8 pixels p
             and computes (p / 255 - mean) / std itself, as p * scale + shift.
         labels: Names of the classes, kept in the file; no line breaks.
+        stream: How the real values that shortcuts carry are kept between layers. "float32" is what torch computes;
+            "int16" rounds them to fixed-point numbers, whose range the example decides, and is faster: half the memory
+            to move. The report says what that changes on the example.
 
     Returns:
         What was written, and how it compares.
@@ -131,7 +144,7 @@ def export(
         LoweringError: If the network has no place in a graph, which names the module and the reason; or if the file
             does not compute what torch computes.
         TypeError: If the example has another dtype than expected.
-        ValueError: If it has another shape.
+        ValueError: If it has another shape, or `stream` is another word.
         BitwrightError: If the file cannot be written.
 
     Example:
@@ -143,15 +156,21 @@ def export(
         >>> report.bits, report.differing
         (18, 0)
     """
+    if stream not in ("float32", "int16"):
+        raise ValueError(f"stream: expected 'float32' or 'int16', found {stream!r}.")
     path = Path(path)
     source = on_cpu(net)
+    rounded = None
     with evaluating(source):
         x = _network_input(example, pixels)
         graph, build = _lower(source, x, pixels, labels)
         with writing(graph, path) as written:
             found = compare(read(written), build, source, example.detach().cpu(), x)
+            if stream == "int16":
+                fixed, rounded = fixed_stream(graph, example.detach().cpu().numpy())
+                write(fixed, written)
     real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize) and op.note}
-    return ExportReport(path, path.stat().st_size, len(x), found, real)
+    return ExportReport(path, path.stat().st_size, len(x), found, real, rounded)
 
 
 def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[str] | None) -> tuple[Graph, Translation]:

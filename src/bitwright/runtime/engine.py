@@ -147,6 +147,9 @@ class Engine:
 def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None) -> Engine:
     """Load a .bw file into the native engine.
 
+    The file stays mapped as long as the engine lives: replace it by another one, as `bitwright.export` does, but do not
+    write into it or cut it short.
+
     Args:
         path: A file that `bitwright.export` wrote.
         threads: Used by calls that name no number, from 1 to 256.

@@ -1,0 +1,90 @@
+#include "chain.h"
+
+#include <algorithm>
+
+#include "builder.h"
+
+namespace bw {
+namespace {
+
+void set_fraction(Step& step, const Op& fixed_point) {
+    step.low = float(1 << fixed_point.fraction);
+    step.high = 1 / step.low;
+}
+
+}  // namespace
+
+Step& Chain::append(Step::Op op, int source, int target) {
+    sources_[count_] = source;
+    targets_[count_] = target;
+    steps_[count_].op = op;
+    return steps_[count_++];
+}
+
+Chain::Steps Chain::bind(const Memory& m) const {
+    Steps bound = steps_;
+    for (int i = 0; i < count_; ++i) {
+        if (sources_[i] >= 0) bound[i].source = m.at<const void>(sources_[i]);
+        if (targets_[i] >= 0) bound[i].target = m.at<void>(targets_[i]);
+    }
+    return bound;
+}
+
+// Chains can read 16-bit numbers, other steps cannot.
+bool Builder::is_short(int tensor) const {
+    if (tensor == 0 || op(tensor - 1).code != OpCode::fixed_point || tensor == model_.output()) return false;
+    return std::all_of(readers_[tensor].begin(), readers_[tensor].end(),
+                       [&](int reader) { return is_elementwise(op(reader).code) || op(reader).code == OpCode::binarize; });
+}
+
+Chain Builder::make_chain(const Group& group, size_t first) {
+    Chain chain;
+    int tail = op(group.ops[first]).inputs[0];
+    const Kind kind = model_.type(tail).kind;
+    const Step::Op load = kind == Kind::sum     ? Step::load_sum
+                          : kind == Kind::pixel ? Step::load_pixel
+                          : is_short(tail)      ? Step::load_fixed
+                                                : Step::load_real;
+    Step& start = chain.append(load, first ? -1 : read(tail));
+    if (is_short(tail)) set_fraction(start, op(tail - 1));
+    for (size_t i = first; i < group.ops.size(); ++i) {
+        const int index = group.ops[i];
+        const Op& o = op(index);
+        switch (o.code) {
+            case OpCode::affine: {
+                Step& s = chain.append(Step::affine);
+                s.a = o.blobs[0].floats(), s.b = o.blobs[1].floats();
+                break;
+            }
+            case OpCode::level_sum: {
+                Step& s = chain.append(Step::level_sum, read(o.inputs[1]));
+                s.a = o.blobs[0].floats(), s.b = o.blobs[1].floats(), s.c = o.blobs[2].floats();
+                s.channels_per_group = o.out.shape.c / input(index, 1).shape.c;
+                break;
+            }
+            case OpCode::add: {
+                const int other = o.inputs[o.inputs[0] == tail ? 1 : 0];
+                Step& s = chain.append(is_short(other) ? Step::add_fixed : Step::add, read(other));
+                if (is_short(other)) set_fraction(s, op(other - 1));
+                break;
+            }
+            case OpCode::fixed_point: set_fraction(chain.append(Step::fix), o); break;
+            case OpCode::prelu: chain.append(Step::prelu).a = o.blobs[0].floats(); break;
+            case OpCode::clamp: {
+                Step& s = chain.append(Step::clamp);
+                s.low = o.low, s.high = o.high;
+                break;
+            }
+            default:  // Binarize, which leaves the tail as it is
+                chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
+                continue;
+        }
+        tail = index + 1;
+        if (!is_read_outside(tail, group)) continue;
+        Step& s = chain.append(is_short(tail) ? Step::store_fixed : Step::store, -1, write(tail));
+        if (is_short(tail)) set_fraction(s, o);
+    }
+    return chain;
+}
+
+}  // namespace bw
