@@ -90,6 +90,7 @@ public:
     virtual size_t scratch_bytes() const = 0;
     virtual int prepare_units() const = 0;        // independent parts of the preparation
     virtual int channel_units() const = 0;        // independent groups of output channels
+    virtual double prepare_share() const = 0;     // of the whole work, roughly: whether threads pay
     virtual void prepare(const uint8_t* in, void* scratch, int begin, int end) const = 0;
     // out: bits in the layout of tensor.h if there is a threshold (whole rows, padding bits zero), a const Tail* if there
     // is a tail, else int32 sums

@@ -276,6 +276,7 @@ public:
     size_t scratch_bytes() const override { return sizeof(const uint8_t*); }
     int prepare_units() const override { return 1; }
     int channel_units() const override { return args_.out.c; }
+    double prepare_share() const override { return 0; }
 
     void prepare(const uint8_t* in, void* scratch, int, int) const override {
         *static_cast<const uint8_t**>(scratch) = in;
