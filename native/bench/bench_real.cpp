@@ -43,12 +43,17 @@ void bench_conv(const Kernels& k, const char* name, Shape in, int out, Window w,
                 (in.w + 2 * w.pw - (w.kw - 1) * w.dw - 1) / w.sw + 1};
     const size_t taps = size_t(in.c / groups) * w.kh * w.kw;
     const auto x = reals(in.elements()), weight = reals(taps * out);
-    std::vector<float> packed(k.conv_weight_bytes(args) / sizeof(float)), y(args.out.elements());
-    k.pack_conv(args, weight.data(), packed.data());
-    args.weight = packed.data();
+    std::vector<float> copy(k.conv_copy_bytes(args) / sizeof(float)), y(args.out.elements());
+    void* packed = std::aligned_alloc(64, round_up(k.conv_weight_bytes(args), 64));
     void* scratch = std::aligned_alloc(64, round_up(k.conv_scratch_bytes(args) + 1, 64));
-    const double us = microseconds([&] { k.conv(args, x.data(), y.data(), 0, out, scratch); });
+    k.pack_conv(args, weight.data(), packed);
+    args.weight = packed;
+    const double us = microseconds([&] {
+        if (!copy.empty()) k.conv_fill(args, x.data(), copy.data(), 0, in.c);
+        k.conv(args, x.data(), copy.data(), y.data(), 0, k.conv_units(args), scratch);
+    });
     std::free(scratch);
+    std::free(packed);
     const double macs = double(taps) * double(args.out.elements());
     std::printf("%-9s conv %-34s %9.1f us  %6.1f GMAC/s\n", k.name, name, us, macs / us / 1e3);
 }
@@ -66,7 +71,11 @@ void bench_convs(const Kernels& k) {
     bench_conv(k, "7x7/2 3->64 224x224", {3, 224, 224}, 64, {7, 7, 2, 2, 3, 3, 1, 1});
     bench_conv(k, "1x1/2 64->128 56x56", {64, 56, 56}, 128, {1, 1, 2, 2, 0, 0, 1, 1});
     bench_conv(k, "1x1/2 16->32 32x32", {16, 32, 32}, 32, {1, 1, 2, 2, 0, 0, 1, 1});
+    bench_conv(k, "1x1 64->128 28x28", {64, 28, 28}, 128, {});
+    bench_conv(k, "1x1 128->256 14x14", {128, 14, 14}, 256, {});
     bench_conv(k, "1x1 256->512 7x7", {256, 7, 7}, 512, {});
+    bench_conv(k, "3x3 depthwise 32 112x112", {32, 112, 112}, 32, same, 32);
+    bench_conv(k, "3x3 depthwise 512 14x14", {512, 14, 14}, 512, same, 512);
     bench_conv(k, "3x3 depthwise 128 28x28", {128, 28, 28}, 128, same, 128);
 }
 

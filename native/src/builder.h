@@ -25,7 +25,7 @@ private:
     void add_bit_pool(int pool, int threshold, int from);
     std::unique_ptr<BinaryConv> choose(const Op& op, const BinaryConvArgs& args) const;
     // real_steps.cpp
-    void add_conv(int op);
+    void add_conv(const Group& group);
     void add_linear(int op);
     void add_mean(int op);
     void add_avg_pool(int op);

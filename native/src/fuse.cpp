@@ -31,6 +31,7 @@ public:
             } else if (code == OpCode::binarize) {
                 if (!join_as_tap(i)) start_chain(i, 0);
             } else if (is_elementwise(code)) {
+                if (take_pixels(i)) continue;
                 if (!extend_chain(i)) start_chain(i, 0);
             } else {
                 start(i, Group::single);
@@ -79,6 +80,18 @@ private:
         for (int member : {pool, next}) {
             if (member >= 0) groups_[g].ops.push_back(member), group_of_[member] = g;
         }
+    }
+
+    bool take_pixels(int op) {
+        const int next = only_reader(op);
+        if (model_.ops[op].code != OpCode::affine || model_.type(model_.ops[op].inputs[0]).kind != Kind::pixel ||
+            next < 0 || model_.ops[next].code != OpCode::conv) {
+            return false;
+        }
+        const int g = start(next, Group::pixel_conv);
+        groups_[g].ops = {op, next};
+        group_of_[op] = g;
+        return true;
     }
 
     // The chain that makes a tensor, or that reads it first of all; -1 if there is none.

@@ -33,7 +33,7 @@ struct Phase {
 };
 
 struct PlanStep {
-    std::string name;                // of the first op
+    std::string name;                // of the first op, or of the Conv that reads pixels
     OpCode op;
     std::string kernel;
     std::vector<std::string> fused;  // names of the other ops that run in this step

@@ -196,6 +196,35 @@ inline void copy_floats(float* to, const float* from, int n) {
     store(to + n - kLanes, load(from + n - kLanes));
 }
 
+// n zeros, of which there are often few.
+inline void clear_floats(float* to, int n) {
+    static const float zeros[4 * kLanes] = {};
+    if (n <= 4 * kLanes) return copy_floats(to, zeros, n);
+    std::memset(to, 0, n * sizeof *to);
+}
+
+// Lanes 0, 2, 4, ... of a and 1, 3, 5, ... of b, each where it is.
+template <class V> inline V alternate(V a, V b) {
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(a, b, 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(a, b, 0, 9, 2, 11, 4, 13, 6, 15);
+    } else {
+        return __builtin_shufflevector(a, b, 0, 5, 2, 7);
+    }
+}
+
+// Lanes 0, 2, 4, ... and then 1, 3, 5, ...
+template <class V> inline V evens_first(V v) {
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(v, v, 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(v, v, 0, 2, 4, 6, 1, 3, 5, 7);
+    } else {
+        return __builtin_shufflevector(v, v, 0, 2, 1, 3);
+    }
+}
+
 // Eight bytes as a word; those at or behind `end` are taken for zeros.
 inline uint64_t load_word(const uint8_t* p, const uint8_t* end) {
     uint64_t word = 0;

@@ -23,8 +23,10 @@ struct ConvArgs {
     Shape in, out;
     Window window;
     int groups = 1;
-    const float* weight = nullptr;  // as packed by pack_conv
-    const float* bias = nullptr;    // (out) or null
+    const void* weight = nullptr;        // as packed by pack_conv
+    const float* bias = nullptr;         // (out) or null
+    const float* pixel_scale = nullptr;  // (in), or null: the input is float32; else uint8, and its values are
+    const float* pixel_shift = nullptr;  // pixel * scale + shift, each operation rounded; the shift may be null
 };
 
 struct LinearArgs {
@@ -110,9 +112,12 @@ struct Kernels {
 
     // float32, sums in the order (channel, ky, kx) of multiply then add, taps outside the image left out, bias last
     size_t (*conv_weight_bytes)(const ConvArgs&);
-    void (*pack_conv)(const ConvArgs&, const float* weight, float* packed);  // from the file's order, once
-    size_t (*conv_scratch_bytes)(const ConvArgs&);  // one scratch for each thread
-    void (*conv)(const ConvArgs&, const float* x, float* y, int begin, int end, void* scratch);  // output channels
+    void (*pack_conv)(const ConvArgs&, const float* weight, void* packed);  // from the file's order, once
+    size_t (*conv_copy_bytes)(const ConvArgs&);     // of a copy of the input that conv reads; 0: it needs none
+    size_t (*conv_scratch_bytes)(const ConvArgs&);  // for each thread
+    void (*conv_fill)(const ConvArgs&, const void* x, float* copy, int begin, int end);  // input channels
+    int (*conv_units)(const ConvArgs&);             // independent groups of output channels
+    void (*conv)(const ConvArgs&, const void* x, const float* copy, float* y, int begin, int end, void* scratch);
 
     // 16 partial sums, lane l of the elements with index = l mod 16, folded 8, 4, 2, 1; bias last
     void (*linear)(const LinearArgs&, const float* x, float* y, int begin, int end);

@@ -43,24 +43,37 @@ size_t conv_weight_bytes(const ConvArgs& args) {
     return size_t(args.out.c) * (args.in.c / args.groups) * args.window.kh * args.window.kw * sizeof(float);
 }
 
-void pack_conv(const ConvArgs& args, const float* weight, float* packed) {
+void pack_conv(const ConvArgs& args, const float* weight, void* packed) {
     std::memcpy(packed, weight, conv_weight_bytes(args));
 }
 
+size_t conv_copy_bytes(const ConvArgs&) { return 0; }
+
 size_t conv_scratch_bytes(const ConvArgs&) { return 0; }
 
-void conv(const ConvArgs& args, const float* x, float* y, int begin, int end, void*) {
+void conv_fill(const ConvArgs&, const void*, float*, int, int) {}
+
+int conv_units(const ConvArgs& args) { return args.out.c; }
+
+float conv_input(const ConvArgs& args, const void* x, int channel, size_t pixel) {
+    const size_t at = channel * args.in.pixels() + pixel;
+    if (!args.pixel_scale) return static_cast<const float*>(x)[at];
+    const float scaled = float(static_cast<const uint8_t*>(x)[at]) * args.pixel_scale[channel];
+    return args.pixel_shift ? scaled + args.pixel_shift[channel] : scaled;
+}
+
+void conv(const ConvArgs& args, const void* x, const float*, float* y, int begin, int end, void*) {
     const int in_group = args.in.c / args.groups, out_group = args.out.c / args.groups;
     const size_t taps = size_t(args.window.kh) * args.window.kw;
     for (int o = begin; o < end; ++o) {
-        const float* filter = args.weight + o * in_group * taps;
-        const float* image = x + (o / out_group) * in_group * args.in.pixels();
+        const float* filter = static_cast<const float*>(args.weight) + o * in_group * taps;
+        const int first = o / out_group * in_group;
         for (int oy = 0; oy < args.out.h; ++oy) {
             for (int ox = 0; ox < args.out.w; ++ox) {
                 float sum = 0;
                 for (int i = 0; i < in_group; ++i) {
                     each_tap(args.in, args.window, oy, ox, [&](size_t pixel, int tap) {
-                        sum += filter[i * taps + tap] * image[i * args.in.pixels() + pixel];
+                        sum += filter[i * taps + tap] * conv_input(args, x, first + i, pixel);
                     });
                 }
                 if (args.bias) sum += args.bias[o];
@@ -341,7 +354,7 @@ std::unique_ptr<BinaryConv> binary_conv(const BinaryConvArgs& args, const char* 
 const Kernels& reference_kernels() {
     static const Kernels table = {
         "reference",
-        conv_weight_bytes, pack_conv, conv_scratch_bytes, conv,
+        conv_weight_bytes, pack_conv, conv_copy_bytes, conv_scratch_bytes, conv_fill, conv_units, conv,
         linear,        mean,
         avg_pool,      max_pool<float>, max_pool<int32_t>, max_pool_bits,
         elementwise,   threshold,       decode,            flatten_bits,
