@@ -104,19 +104,20 @@ int main(int argc, char** argv) {
     if (choice == "all") {
         choices = {"sliced-list"};
         for (int filters = 1; filters <= 6; filters++) choices.push_back("four-russians-" + std::to_string(filters));
+        for (int pixels = 3; pixels <= 8; pixels++) choices.push_back("channel-lanes-" + std::to_string(pixels));
     }
     std::vector<Layer> layers;
     if (argc > 9) {
         layers.push_back({std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]),
                           std::atoi(argv[7]), std::atoi(argv[8]), std::atof(argv[9])});
     } else {
-        const int shapes[][3] = {{56, 64, 1}, {28, 128, 1}, {14, 256, 1}, {7, 512, 1}, {32, 16, 1}, {16, 32, 1},
-                                 {8, 64, 1},  {32, 128, 1}, {16, 256, 1}, {8, 512, 1}, {56, 64, 2}, {28, 128, 2}};
+        const int shapes[][4] = {{56, 64, 64, 1},    {28, 128, 128, 1}, {14, 256, 256, 1}, {7, 512, 512, 1},
+                                 {32, 16, 16, 1},    {16, 32, 32, 1},   {8, 64, 64, 1},    {32, 128, 128, 1},
+                                 {16, 256, 256, 1},  {8, 256, 512, 1},  {8, 512, 512, 1},  {4, 512, 512, 1},
+                                 {56, 64, 128, 2},   {28, 128, 256, 2}, {14, 256, 512, 2}};
         for (const auto& s : shapes) {
             for (double density : {0.5, 0.2, 0.1, 0.05, 0.01}) {
-                if (s[2] == 1 || density == 0.5) {
-                    layers.push_back({s[0], s[0], s[1], s[1] * s[2], 3, s[2], density});
-                }
+                if (s[3] == 1 || density == 0.5) layers.push_back({s[0], s[0], s[1], s[2], 3, s[3], density});
             }
         }
     }

@@ -34,7 +34,7 @@ std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryCon
     const std::shared_ptr<const BinaryConv> conv = choose(op(index), args);
     step.kernel = conv->name();
     const int x = read(op(index).inputs[0]), scratch = temporary(conv->scratch_bytes());
-    step.phases.push_back({conv->prepare_units(), double(args.in.elements()) * args.window.kw / kProducts,
+    step.phases.push_back({conv->prepare_units(), cost_of(args) * conv->prepare_share(),
                            [=](const Memory& m, int begin, int end) {
                                conv->prepare(m.at<const uint8_t>(x), m.at<void>(scratch), begin, end);
                            }});
@@ -45,7 +45,8 @@ std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryCon
 void Builder::add_conv_to(int index, const BinaryConvArgs& args, PlanStep& step, int to) {
     int scratch;
     const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
-    step.phases.push_back({conv->channel_units(), cost_of(args), [=](const Memory& m, int begin, int end) {
+    const double cost = cost_of(args) * (1 - conv->prepare_share());
+    step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
         conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
     }});
 }
@@ -53,7 +54,8 @@ void Builder::add_conv_to(int index, const BinaryConvArgs& args, PlanStep& step,
 void Builder::add_conv_through(int index, const BinaryConvArgs& args, PlanStep& step, const Chain& chain) {
     int scratch;
     const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
-    step.phases.push_back({conv->channel_units(), cost_of(args), [=](const Memory& m, int begin, int end) {
+    const double cost = cost_of(args) * (1 - conv->prepare_share());
+    step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
         const Chain::Steps steps = chain.bind(m);
         Tail tail{steps.data(), chain.count()};
         conv->channels(m.at<const void>(scratch), &tail, begin, end);

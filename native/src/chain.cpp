@@ -68,7 +68,13 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 if (is_short(other)) set_fraction(s, op(other - 1));
                 break;
             }
-            case OpCode::fixed_point: set_fraction(chain.append(Step::fix), o); break;
+            case OpCode::fixed_point:
+                if (is_short(index + 1) && i + 1 == group.ops.size()) {  // nothing else follows
+                    set_fraction(chain.append(Step::fix_and_store, -1, write(index + 1)), o);
+                    return chain;
+                }
+                set_fraction(chain.append(Step::fix), o);
+                break;
             case OpCode::prelu: chain.append(Step::prelu).a = o.blobs[0].floats(); break;
             case OpCode::clamp: {
                 Step& s = chain.append(Step::clamp);

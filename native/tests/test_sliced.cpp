@@ -142,7 +142,7 @@ Case random_case(bool small_maps) {
     return c;
 }
 
-// What chance would seldom bring: sums of many bits, panels, and taps that never lie inside the image.
+// What chance would seldom bring: sums of many bits, panels, taps that never lie inside the image, many filters.
 Case rare_case(int i) {
     Case c;
     BinaryConvArgs& a = c.args;
@@ -153,6 +153,10 @@ Case rare_case(int i) {
         case 2: a.in = {150, 20, 31}, a.out.c = 20, a.window = {3, 3, 1, 1, 1, 1, 1, 1}; break;
         case 3: a.in = {130, 9, 70}, a.out.c = 11, a.window = {3, 3, 2, 2, 1, 1, 1, 1}; break;
         case 4: a.in = {2, 1, 1}, a.out.c = 3, a.window = {2, 2, 1, 1, 3, 3, 5, 5}; break;
+        case 5: a.in = {40, 7, 7}, a.out.c = 600, a.window = {3, 3, 1, 1, 1, 1, 1, 1}; break;
+        case 6: a.in = {600, 5, 9}, a.out.c = 540, a.groups = 2, a.window = {3, 3, 2, 2, 1, 1, 1, 1}; break;
+        case 7: a.in = {270, 4, 4}, a.out.c = 257, a.window = {2, 5, 1, 1, 1, 2, 1, 1}; break;
+        case 8: a.in = {1536, 3, 4}, a.out.c = 130, a.window = {2, 3, 1, 1, 1, 1, 1, 1}; break;
         default: a.in = {12, 1, 1}, a.out.c = 5, a.window = {1, 1, 1, 1, 0, 0, 1, 1}; break;
     }
     set_output(a);
@@ -175,17 +179,21 @@ std::vector<uint8_t> pack(const Shape& shape, const std::vector<uint8_t>& bits) 
     return map;
 }
 
+// More positions than kernels with channels in the lanes have lists for.
+bool beyond_lanes(const BinaryConvArgs& a) { return a.in.c / a.groups * a.window.kh * a.window.kw > 9216; }
+
 // Runs in pieces, in reverse order, into memory that is not clear; true where everything agrees.
-bool check(const Kernels& kernels, Case& c, const char* choice, std::string& used) {
+bool check(const Kernels& kernels, Case& c, const std::string& choice, std::string& used) {
     BinaryConvArgs& a = c.args;
     a.weight = c.weight.data();
     a.threshold = c.threshold.empty() ? nullptr : c.threshold.data();
     a.flip = c.flip.empty() ? nullptr : c.flip.data();
-    const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice);
-    if (!conv) {  // runs of one and of six filters are for signed weights
-        const std::string name = choice ? choice : "";
-        if (name == "window-sum") return !a.window_sum || a.threshold || a.tail;
-        return !a.weight_signed && (name == "four-russians-1" || name == "four-russians-6");
+    const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice.c_str());
+    if (!conv) {
+        if (choice == "window-sum") return !a.window_sum || a.threshold || a.tail;
+        if (choice.rfind("channel-lanes", 0) == 0) return a.window_sum || beyond_lanes(a);
+        // runs of one and of six filters are for signed weights
+        return !a.weight_signed && (choice == "four-russians-1" || choice == "four-russians-6");
     }
     used = conv->name();
     const std::vector<uint8_t> packed = pack(a.in, c.input);
@@ -195,7 +203,11 @@ bool check(const Kernels& kernels, Case& c, const char* choice, std::string& use
     Aligned scratch(conv->scratch_bytes(), 0xA5);
     const size_t out_bytes = a.threshold ? a.out.bit_bytes() : 4 * a.out.elements();
     Aligned out(out_bytes, 0x5A);
-    for (int i = conv->prepare_units(); i-- > 0;) conv->prepare(in, scratch.data, i, i + 1);
+    for (int end = conv->prepare_units(); end > 0;) {
+        const int begin = std::max(0, end - pick(1, 5));
+        conv->prepare(in, scratch.data, begin, end);
+        end = begin;
+    }
     for (int end = conv->channel_units(); end > 0;) {
         const int begin = std::max(0, end - pick(1, 5));
         conv->channels(scratch.data, out.data, begin, end);
@@ -257,22 +269,22 @@ bool check_linear(const Kernels& kernels) {
 
 int main(int argc, char** argv) {
     const int cases = argc > 1 ? std::atoi(argv[1]) : 400;
-    const char* const choices[] = {nullptr,           "sliced-list",     "four-russians-1", "four-russians-2",
-                                   "four-russians-3", "four-russians-4", "four-russians-5", "four-russians-6",
-                                   "window-sum"};
-    constexpr int rare = 12;
+    std::vector<std::string> choices = {"", "sliced-list", "window-sum"};
+    for (int i = 1; i <= 6; i++) choices.push_back("four-russians-" + std::to_string(i));
+    for (int i = 1; i <= 8; i++) choices.push_back("channel-lanes-" + std::to_string(i));
+    constexpr int rare = 20;
     int runs = 0, wrong = 0;
     for (int i = 0; i < cases + rare; i++) {
         Case c = i < rare ? rare_case(i) : random_case(i % 2);
         for (const Kernels* kernels : available_kernels()) {
             if (kernels == &reference_kernels()) continue;
-            for (const char* choice : choices) {
+            for (const std::string& choice : choices) {
                 std::string used;
                 runs++;
                 if (check(*kernels, c, choice, used)) continue;
                 if (wrong++ < 20) {
-                    std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice ? choice : "by cost", used.c_str(),
-                                c.describe().c_str());
+                    std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice.empty() ? "by cost" : choice.c_str(),
+                                used.c_str(), c.describe().c_str());
                 }
             }
         }

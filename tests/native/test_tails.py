@@ -10,7 +10,7 @@ from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph, Kind, TensorType, Window
 
-KERNELS = ("", "sliced-list", "four-russians-3", "reference")  # "": by cost
+KERNELS = ("", "sliced-list", "four-russians-3", "channel-lanes-7", "reference")  # "": by cost
 CASES = [(isa, kernel) for isa in _native.available_isas() for kernel in KERNELS if isa != "reference" or not kernel]
 SHAPES = [(1, 1), (2, 3), (5, 7), (7, 7), (3, 8), (8, 8), (9, 9), (14, 14), (4, 15), (28, 28), (3, 40), (2, 70)]
 

@@ -54,7 +54,14 @@ inline Floats product(const float& x, Floats v) { return x * v; }
 
 inline Floats to_floats(Floats v) { return v; }
 inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
-inline Floats to_floats(Shorts v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
+#if defined(__AVX512F__)
+inline Ints to_ints(Shorts v) { return Ints(_mm512_cvtepi16_epi32(__m256i(v))); }
+#elif defined(__AVX2__)
+inline Ints to_ints(Shorts v) { return Ints(_mm256_cvtepi16_epi32(__m128i(v))); }
+#else
+inline Ints to_ints(Shorts v) { return __builtin_convertvector(v, Ints); }
+#endif
+inline Floats to_floats(Shorts v) { return to_floats(to_ints(v)); }
 inline Shorts to_shorts(Floats v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Shorts); }
 inline Floats to_floats(Bytes v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
 
@@ -126,19 +133,10 @@ inline EightInts widen(const uint16_t* p) {  // signed numbers of 16 bits
 #endif
 }
 
-// The value of a fixed-point step, as Step::fix computes it.
-template <class V> inline V round_fixed(V v, V up, V down, V whole) {
-    const V low = up * 0 - 32768, high = up * 0 + 32767;
-    v *= up;
-    v = v > low ? v : low;
-    v = v < high ? v : high;
-    return ((v + whole) - whole) * down;
-}
-
 inline EightFloats eight(float x) { return x - EightFloats{}; }
 #if defined(__AVX512VL__)
 inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
-inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(EightInts(_mm256_cvtepi16_epi32(__m128i(v)))); }
 inline EightShorts to_shorts(EightFloats v) {
     return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
 }
@@ -160,6 +158,25 @@ inline uint32_t at_least(EightFloats x, EightFloats t) {
     return bits;
 }
 #endif
+
+// The nearest integers of 16 bits, as floats.
+template <class V> inline V nearest(V v) {
+    const V zero = {}, low = zero - 32768, high = zero + 32767, whole = zero + kWhole;
+    v = v > low ? v : low;
+    v = v < high ? v : high;
+    return (v + whole) - whole;
+}
+
+// The same as shorts.
+inline EightShorts nearest_shorts(EightFloats v) {
+#if defined(__AVX2__)
+    // Conversions round to nearest and give INT_MIN for what is out of range, which is right below but not above.
+    const __m256i k = _mm256_cvtps_epi32(_mm256_min_ps(__m256(v), _mm256_set1_ps(32767)));
+    return EightShorts(_mm_packs_epi32(_mm256_castsi256_si128(k), _mm256_extracti128_si256(k, 1)));
+#else
+    return to_shorts(nearest(v));
+#endif
+}
 
 // at_least of eight vectors in a row, the first in the lowest byte.
 inline uint64_t at_least_64(const EightFloats* x, EightFloats t) {

@@ -45,17 +45,17 @@ struct PoolArgs {
 // One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
 struct Step {
     // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
-    // this ending are to float32.
+    // this ending are to float32; fix_and_store ends a chain.
     enum Op {
         load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
-        store_fixed
+        store_fixed, fix_and_store
     } op;
     const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
     void* target = nullptr;          // binarize: bits; store: float
     const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
     const float* b = nullptr;        // affine: shift or null; level_sum: low
     const float* c = nullptr;        // level_sum: shift or null
-    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, load_fixed, add_fixed, store_fixed too
+    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
 };
 
@@ -92,6 +92,7 @@ public:
     virtual size_t scratch_bytes() const = 0;
     virtual int prepare_units() const = 0;        // independent parts of the preparation
     virtual int channel_units() const = 0;        // independent groups of output channels
+    virtual double prepare_share() const = 0;     // of the whole work, roughly: whether threads pay
     virtual void prepare(const uint8_t* in, void* scratch, int begin, int end) const = 0;
     // out: bits in the layout of tensor.h if there is a threshold (whole rows, padding bits zero), a const Tail* if there
     // is a tail, else int32 sums

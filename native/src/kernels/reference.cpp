@@ -161,6 +161,13 @@ void max_pool_bits(const PoolArgs& args, const uint8_t* x, uint8_t* y, int begin
     }
 }
 
+// The nearest integer of 16 bits, as a float.
+float nearest(float v) {
+    v = v > -32768 ? v : -32768;
+    v = v < 32767 ? v : 32767;
+    return (v + kWhole) - kWhole;
+}
+
 void elementwise(const Shape& shape, const Step* steps, int count, int begin, int end) {
     for (int s = 0; s < count; ++s) {
         if (steps[s].op == Step::binarize) clear_bits(shape, static_cast<uint8_t*>(steps[s].target), begin, end);
@@ -193,14 +200,12 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         break;
                     case Step::load_fixed: v = float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
                     case Step::add_fixed: v += float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
-                    case Step::fix:
-                        v *= step->low;
-                        v = v > -32768 ? v : -32768;
-                        v = v < 32767 ? v : 32767;
-                        v = ((v + kWhole) - kWhole) * step->high;
-                        break;
+                    case Step::fix: v = nearest(v * step->low) * step->high; break;
                     case Step::store_fixed:
                         static_cast<int16_t*>(step->target)[at] = int16_t(v * step->low);
+                        break;
+                    case Step::fix_and_store:
+                        static_cast<int16_t*>(step->target)[at] = int16_t(nearest(v * step->low));
                         break;
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
@@ -284,6 +289,7 @@ public:
     size_t scratch_bytes() const override { return sizeof(const uint8_t*); }
     int prepare_units() const override { return 1; }
     int channel_units() const override { return args_.out.c; }
+    double prepare_share() const override { return 0; }
 
     void prepare(const uint8_t* in, void* scratch, int, int) const override {
         *static_cast<const uint8_t**>(scratch) = in;

@@ -10,6 +10,7 @@
 // image. The kernels sum planes and add constants; what the constants are is the planner's business.
 #pragma once
 #include "kernels.h"
+#include "lanes.h"
 
 #define BW_INLINE inline __attribute__((always_inline))
 
@@ -82,10 +83,12 @@ struct SlicedView {
 // One register width of an instruction set.
 struct SlicedIsa {
     int bytes;
-    bool lists_only;       // no four-Russians, no pieces
+    bool lists_only;       // no four-Russians, no pieces, no channels in the lanes
     double row, overhead;  // time for a row, and for what comes with every list; 1: of 256 bits with AVX2
     void (*prepare)(const SlicedView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
     void (*channels)(const SlicedView&, const uint8_t* scratch, void* out, int begin, int end);
+    void (*lanes_prepare)(const LanesView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
+    void (*lanes_channels)(const LanesView&, const uint8_t* scratch, void* out, int begin, int end);
 };
 
 // Plans a convolution for the best of the register widths; null if it is beyond the kernels' limits.

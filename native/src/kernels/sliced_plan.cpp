@@ -1,10 +1,12 @@
 // Chooses how a binary convolution is computed bit-sliced, and holds what its kernels read.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 
-#include "sliced_program.h"
+#include "lanes_plan.h"
+#include "sliced_constants.h"
 
 namespace bw {
 namespace {
@@ -13,79 +15,6 @@ constexpr int kMostFilters = 6;          // of a four-Russians run
 constexpr int kMostPositions = 1 << 19;  // of a filter
 constexpr size_t kMostScratch = size_t(1) << 31;
 constexpr size_t kFirstCache = 32 * 1024, kSecondCache = 1024 * 1024;
-
-int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-
-// The terms of z = factor * u + rest, and the constants that turn the kernel's numbers into results.
-class Constants {
-public:
-    Constants(const BinaryConvArgs& args, const SlicedGeometry& geometry, const SlicedWeights& weights,
-              const TapClasses& classes)
-        : args_(args),
-          weights_(weights),
-          factor_(args.input_signed ? 2 : 1),
-          ones_at_(size_t(args.out.c) * geometry.taps.size()),
-          ones_(args.out.c) {
-        int64_t span = 0;
-        for (int n = 0; n < args.out.c; n++) {
-            for (int k = 0; k < weights.positions(); k++) {
-                ones_at_[size_t(n) * weights.taps + k % weights.taps] += weights.filter(n)[k];
-            }
-            ones_[n] = weights.ones(n);
-            span = std::max<int64_t>(span, highest(n) - lowest(n));
-        }
-        for (int tap_class = 0; tap_class < classes.count(); tap_class++) {
-            for (int tap : geometry.taps) {
-                inside_.push_back(classes.has(tap_class, tap / args.window.kw, tap % args.window.kw));
-            }
-        }
-        width = args.threshold ? bit_width(uint64_t(span + 1)) + 1 : bit_width(uint64_t(weights.positions())) + 1;
-        width = std::max(width, 2);
-    }
-
-    int width;  // planes that hold every result without overflow
-
-    int factor() const { return factor_; }
-
-    // All `width` bits of what the kernel adds, for a filter and a class of pixels.
-    uint32_t addend(int n, int tap_class, SlicedProgram::Meaning meaning, bool subtract) const {
-        const int64_t carry = subtract ? 1 : 0, offset = meaning.offset, rest = rest_of(n, tap_class);
-        if (!args_.threshold) {
-            const int64_t constant = factor_ * offset + rest;
-            return uint32_t((meaning.sign > 0 ? constant : -constant - 1) + carry);
-        }
-        int64_t least = ceil_div(args_.threshold[n] - rest, factor_);
-        least = std::min(std::max(least, lowest(n)), highest(n) + 1);
-        return uint32_t((meaning.sign > 0 ? offset - least : least - offset - 1) + carry);
-    }
-
-    // What the result is to be inverted by: bits are the sign of a sum that is negative where u is too small.
-    uint32_t inverter(int n, SlicedProgram::Meaning meaning) const {
-        if (!args_.threshold) return meaning.sign > 0 ? 0 : ~0u;
-        return (meaning.sign > 0) != (args_.flip && args_.flip[n]) ? ~0u : 0;
-    }
-
-private:
-    int64_t highest(int n) const { return ones_[n]; }
-    int64_t lowest(int n) const { return weights_.is_signed ? int64_t(ones_[n]) - weights_.positions() : 0; }
-
-    int64_t rest_of(int n, int tap_class) const {
-        if (!args_.input_signed) return 0;
-        int64_t ones = 0, inside = 0;
-        for (int tap = 0; tap < weights_.taps; tap++) {
-            if (!inside_[size_t(tap_class) * weights_.taps + tap]) continue;
-            ones += ones_at_[size_t(n) * weights_.taps + tap];
-            inside += weights_.channels;
-        }
-        return weights_.is_signed ? inside - 2 * ones : -ones;
-    }
-
-    const BinaryConvArgs& args_;
-    const SlicedWeights& weights_;
-    int factor_;
-    std::vector<int> ones_at_, ones_;
-    std::vector<bool> inside_;  // (class, tap)
-};
 
 std::string method_name(SlicedMethod method) {
     return method.is_list() ? "sliced-list" : "four-russians-" + std::to_string(method.filters);
@@ -106,7 +35,8 @@ double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGe
     const int filters = std::min(method.filters, weights.filters);
     const int runs = (weights.filters + method.filters - 1) / method.filters * weights.groups;
     const int units = (runs + geometry.pieces - 1) / geometry.pieces;
-    const double row = geometry.pieces == 1 ? 1 : kGatheredRow;
+    // Gathering a register takes as long as its bytes, whatever the adders can do.
+    const double row = geometry.pieces == 1 ? isa.row : kGatheredRow * std::max(isa.row, geometry.bytes / 32.0);
     double rows = 0, overhead = filters * kResult, totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
@@ -121,8 +51,8 @@ double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGe
         rows = counted * positions + 1.5 * lists;
         overhead += lists * kClass + (2 * classes - bits - 2) * planes * kAddedPlane;
     }
-    rows = units * rows * row + totals;
-    return geometry.blocks * (rows * isa.row + units * overhead * isa.overhead);
+    rows = units * rows * row + totals * isa.row;
+    return geometry.blocks * (rows + units * overhead * isa.overhead);
 }
 
 class SlicedConv final : public BinaryConv {
@@ -134,7 +64,7 @@ public:
           name_(method_name(method)),
           panels_(wants_panels(args, method)),
           program_(weights, rows(args), method, geometry_.pieces) {
-        const Constants constants(args, geometry_, weights, classes);
+        const SlicedConstants constants(args, geometry_, weights, classes);
         find_patterns(args, classes);
         store_constants(constants, classes);
         describe(args, method, constants);
@@ -146,6 +76,7 @@ public:
         return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
     }
     int channel_units() const override { return int(program_.units.size()); }
+    double prepare_share() const override { return prepare_share_; }
     void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
         isa_.prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
     }
@@ -211,7 +142,7 @@ private:
         }
     }
 
-    void store_constants(const Constants& constants, const TapClasses& classes) {
+    void store_constants(const SlicedConstants& constants, const TapClasses& classes) {
         const int pieces = geometry_.pieces, width = constants.width;
         const size_t slots = program_.target.size() / pieces, bytes = size_t(geometry_.bytes);
         if (pieces == 1) {
@@ -251,7 +182,7 @@ private:
         }
     }
 
-    void describe(const BinaryConvArgs& args, SlicedMethod method, const Constants& constants) {
+    void describe(const BinaryConvArgs& args, SlicedMethod method, const SlicedConstants& constants) {
         SlicedView& v = view_;
         v.in_channels = args.in.c;
         v.in_height = args.in.h;
@@ -273,6 +204,8 @@ private:
         v.column_mask = geometry_.column_mask.empty() ? nullptr : geometry_.column_mask.data();
         v.mask_bytes = geometry_.mask_bytes;
         v.prepare_channels = 16;
+        const double copied = double(args.in.pixels()) * args.groups;
+        prepare_share_ = copied / (copied + double(args.out.elements()) * args.window.kh);
         v.panels = panels_;
         v.taps = int(geometry_.taps.size());
         v.tap_offset = geometry_.tap_offset.data();
@@ -311,6 +244,7 @@ private:
     const SlicedIsa& isa_;
     SlicedGeometry geometry_;
     std::string name_;
+    double prepare_share_ = 0;
     bool panels_;
     size_t block_step_ = 0, scratch_bytes_ = 0;
     SlicedProgram program_;
@@ -344,7 +278,9 @@ std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* 
             least = cost;
         }
     }
-    if (!best_isa) return nullptr;
+    const double limit = best_isa ? least : std::numeric_limits<double>::infinity();
+    std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, limit);
+    if (lanes || !best_isa) return lanes;
     const SlicedGeometry geometry(args, classes, best_isa->bytes);
     const SlicedWeights weights(args, geometry);
     return std::make_unique<SlicedConv>(args, *best_isa, classes, geometry, weights, best);

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_VECTORS = ("sse2", "sse4_2", "asimd", "avx", "avx2", "avx512f", "avx512_vnni", "avx512_vpopcntdq")
 _SHORTEST = 1e-3  # seconds; a faster call is repeated within one measurement, so that the clock's own cost vanishes
 
 
@@ -49,12 +50,13 @@ def alternate(calls: Mapping[str, Callable[[], object]], *, runs: int = 50, warm
 
 @dataclass(frozen=True)
 class Machine:
-    """The processor, the system, and the versions of what took part."""
+    """The processor, its vector instructions from the oldest on, the system, and the versions of what took part."""
 
     cpu: str
     cores: int
     system: str
     versions: dict[str, str]
+    vectors: tuple[str, ...] = ()
 
 
 def describe_machine() -> Machine:
@@ -63,7 +65,9 @@ def describe_machine() -> Machine:
     for package in ("bitwright", "numpy", "torch"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return Machine(_cpu_name(), os.cpu_count() or 1, f"{platform.system()} {platform.machine()}", versions)
+    name, flags = _cpu()
+    system = f"{platform.system()} {platform.machine()}"
+    return Machine(name, os.cpu_count() or 1, system, versions, tuple(v for v in _VECTORS if v in flags))
 
 
 def _measure(call: Callable[[], object], repeats: int) -> float:
@@ -73,10 +77,12 @@ def _measure(call: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _cpu_name() -> str:
+def _cpu() -> tuple[str, set[str]]:
+    """Name and flags of the processor, as far as the system tells."""
+    name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
+        return name, set()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return found.get("model name", name), set(found.get("flags", found.get("Features", "")).split())
