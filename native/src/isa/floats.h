@@ -40,8 +40,8 @@ template <class T> inline void store(T* p, Vector<T> v) { std::memcpy(p, &v, siz
 inline Floats broadcast(float x) { return x - Floats{}; }  // x - 0 is x, for -0 too
 inline Ints broadcast(int32_t x) { return x - Ints{}; }
 
-// A number in memory times a vector. With AVX-512 the multiplication itself spreads the number over the lanes: compilers
-// would do so once for several multiplications, which takes an instruction of a kind that holds up the others.
+// A number in memory times a vector. With AVX-512 the multiplication itself can spread the number over the lanes.
+// Compilers would do so once for several multiplications, by an instruction that competes with them.
 #if defined(__AVX512F__)
 inline Floats product(const float& x, Floats v) {
     Floats result;
