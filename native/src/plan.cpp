@@ -39,7 +39,7 @@ Plan Builder::build() {
         switch (group.form) {
             case Group::threshold:
             case Group::tail: add_binary(group); break;
-            case Group::pixel_conv: add_conv(group); break;
+            case Group::conv: add_conv(group); break;
             case Group::chain: add_chain(group); break;
             case Group::single: add_single(group.ops[0]); break;
         }
@@ -52,7 +52,7 @@ Plan Builder::build() {
 
 void Builder::add_single(int index) {
     switch (op(index).code) {
-        case OpCode::conv: return add_conv({Group::single, {index}});
+        case OpCode::conv: return add_conv({Group::conv, {index}});
         case OpCode::linear: return add_linear(index);
         case OpCode::mean: return add_mean(index);
         case OpCode::avg_pool: return add_avg_pool(index);

@@ -25,6 +25,8 @@ struct ConvArgs {
     int groups = 1;
     const void* weight = nullptr;        // as packed by pack_conv
     const float* bias = nullptr;         // (out) or null
+    const float* scale = nullptr;        // (out) or null: what leaves is result * scale + shift, each operation rounded
+    const float* shift = nullptr;        // (out) or null
     const float* pixel_scale = nullptr;  // (in), or null: the input is float32; else uint8, and its values are
     const float* pixel_shift = nullptr;  // pixel * scale + shift, each operation rounded; the shift may be null
 };

@@ -77,6 +77,8 @@ void conv(const ConvArgs& args, const void* x, const float*, float* y, int begin
                     });
                 }
                 if (args.bias) sum += args.bias[o];
+                if (args.scale) sum *= args.scale[o];
+                if (args.shift) sum += args.shift[o];
                 y[o * args.out.pixels() + size_t(oy) * args.out.w + ox] = sum;
             }
         }
