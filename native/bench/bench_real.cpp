@@ -77,6 +77,8 @@ void bench_pools(const Kernels& k) {
         Window window;
     };
     const Case cases[] = {{"2x2/2 128x32x32", {128, 32, 32}, {2, 2, 2, 2, 0, 0, 1, 1}},
+                          {"2x2/2 512x8x8", {512, 8, 8}, {2, 2, 2, 2, 0, 0, 1, 1}},
+                          {"3x3/2 64x56x56", {64, 56, 56}, {3, 3, 2, 2, 1, 1, 1, 1}},
                           {"3x3/2 64x112x112", {64, 112, 112}, {3, 3, 2, 2, 1, 1, 1, 1}}};
     for (const Case& c : cases) {
         PoolArgs args;
