@@ -26,6 +26,12 @@ Chain Builder::make_chain(const Group& group, size_t first) {
     const Kind kind = model_.type(tail).kind;
     const Step::Op load = kind == Kind::sum ? Step::load_sum : kind == Kind::pixel ? Step::load_pixel : Step::load_real;
     chain.append(load, first ? -1 : read(tail));
+    const std::string registers = "float32 in registers";
+    if (first) {
+        add_change("counts in registers", registers);
+    } else if (kind != Kind::real) {
+        add_change(layout_name(model_.type(tail)), registers);
+    }
     for (size_t i = first; i < group.ops.size(); ++i) {
         const int index = group.ops[i];
         const Op& o = op(index);
@@ -49,6 +55,7 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 break;
             }
             default:  // Binarize, which leaves the tail as it is
+                add_change(registers, layout_name(o.out));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;
         }

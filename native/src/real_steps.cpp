@@ -10,7 +10,9 @@ void Builder::add_conv(int index) {
     float* packed = reinterpret_cast<float*>(keep(kernels_.conv_weight_bytes(args)));
     kernels_.pack_conv(args, o.blobs[0].floats(), packed);
     args.weight = packed;
-    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(kernels_.conv_scratch_bytes(args), 64));
+    step.scratch_bytes = kernels_.conv_scratch_bytes(args);
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(step.scratch_bytes, 64));
+    if (step.scratch_bytes) add_change(layout_name(input(index)), "padded copy");
     const int x = read(o.inputs[0]), y = write(index + 1);
     const double products = double(o.blobs[0].elements) * double(args.out.pixels());
     step.phases.push_back({args.out.c, products * 0.03, [=, conv = kernels_.conv](const Memory& m, int begin, int end) {

@@ -14,7 +14,7 @@ class Error(ctypes.Structure):
 
 
 class Options(ctypes.Structure):
-    _fields_ = (("size", c_size_t), ("isa", c_char_p), ("threads", c_int))
+    _fields_ = (("size", c_size_t), ("isa", c_char_p), ("threads", c_int), ("tune", c_int))
 
 
 class Tensor(ctypes.Structure):

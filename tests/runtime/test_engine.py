@@ -59,8 +59,7 @@ def test_layers_and_their_times(path):
     layers = engine.layers()
     assert [(layer.name, layer.op, layer.kernel, layer.fused) for layer in layers] == [
         ("norm", "Affine", "reference", ("sign",)),
-        ("conv", "BinaryConv", "reference", ()),
-        ("scale", "Affine", "reference", ()),
+        ("conv", "BinaryConv", "reference", ("scale",)),
         ("mean", "Mean", "reference", ()),
         ("head", "Linear", "reference", ()),
     ]

@@ -141,6 +141,11 @@ public:
     }
 
     const char* name() const override { return name_.c_str(); }
+    std::string preparation() const override {
+        const std::string strided = view_.column_step > 1 || view_.row_step > 1 ? ", thinned out" : "";
+        const std::string copies = view_.columns == 1 ? " shifted copy" : " shifted copies";
+        return std::to_string(view_.columns) + copies + strided + (panels_ ? " -> panels of the rows of a block" : "");
+    }
     size_t scratch_bytes() const override { return scratch_bytes_; }
     int prepare_units() const override {
         return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
@@ -322,32 +327,50 @@ private:
     SlicedView view_ = {};
 };
 
-}  // namespace
+// A way to compute a convolution, with its estimated cost.
+struct Candidate {
+    SlicedMethod method;
+    const SlicedIsa* isa;
+    double cost;
+};
 
-std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
-                                        int count) {
-    const TapClasses classes(args);
-    const SlicedIsa* best_isa = nullptr;
-    SlicedMethod best = {1, false};
-    double least = 0;
+// All ways within the kernels' limits, the cheapest first.
+std::vector<Candidate> rank(const BinaryConvArgs& args, const TapClasses& classes, const SlicedIsa* isas, int count) {
+    std::vector<Candidate> found;
     for (int i = 0; i < count; i++) {
         const SlicedGeometry geometry(args, classes, isas[i].bytes);
         const SlicedWeights weights(args, geometry);
         if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
         for (SlicedMethod method : methods(weights.is_signed)) {
-            if (choice && *choice && method_name(method) != choice) continue;
             if (isas[i].lists_only && (!method.is_list() || geometry.pieces > 1)) continue;
-            const double cost = cost_of(weights, method, geometry, isas[i]);
-            if (best_isa && cost >= least) continue;
-            best_isa = &isas[i];
-            best = method;
-            least = cost;
+            found.push_back({method, &isas[i], cost_of(weights, method, geometry, isas[i])});
         }
     }
-    if (!best_isa) return nullptr;
-    const SlicedGeometry geometry(args, classes, best_isa->bytes);
-    const SlicedWeights weights(args, geometry);
-    return std::make_unique<SlicedConv>(args, *best_isa, classes, geometry, weights, best);
+    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
+    return found;
+}
+
+}  // namespace
+
+std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
+                                        int count) {
+    const TapClasses classes(args);
+    for (const Candidate& candidate : rank(args, classes, isas, count)) {
+        if (choice && *choice && method_name(candidate.method) != choice) continue;
+        const SlicedGeometry geometry(args, classes, candidate.isa->bytes);
+        const SlicedWeights weights(args, geometry);
+        return std::make_unique<SlicedConv>(args, *candidate.isa, classes, geometry, weights, candidate.method);
+    }
+    return nullptr;
+}
+
+std::vector<std::string> sliced_names(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
+    std::vector<std::string> names;
+    for (const Candidate& candidate : rank(args, TapClasses(args), isas, count)) {
+        const std::string name = method_name(candidate.method);
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    return names;
 }
 
 }  // namespace bw

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from bitwright.runtime.machine import cpu
 
 _SHORTEST = 1e-3  # seconds; a faster call is repeated within one measurement, so that the clock's own cost vanishes
 
@@ -63,7 +64,7 @@ def describe_machine() -> Machine:
     for package in ("bitwright", "numpy", "torch"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return Machine(_cpu_name(), os.cpu_count() or 1, f"{platform.system()} {platform.machine()}", versions)
+    return Machine(cpu()[0], os.cpu_count() or 1, f"{platform.system()} {platform.machine()}", versions)
 
 
 def _measure(call: Callable[[], object], repeats: int) -> float:
@@ -71,12 +72,3 @@ def _measure(call: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - start) / repeats
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
