@@ -100,25 +100,30 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 }
 
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
-double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 0.9, kResult = 14, kTotalRow = 2;
+double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
+               const SlicedGeometry& geometry, const SlicedIsa& isa) {
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 25, kTotalRow = 2;
+    constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
     const int filters = std::min(method.filters, weights.filters);
     const int runs = (weights.filters + method.filters - 1) / method.filters * weights.groups;
     const int units = (runs + geometry.pieces - 1) / geometry.pieces;
-    const double row = geometry.pieces == 1 ? 1 : kGatheredRow;
-    double rows = 0, overhead = filters * kResult, totals = 0;
+    // The lists of several pieces are as long as the longest of them: beyond the mean by this many deviations.
+    const double excess = 0.5 * std::log2(geometry.pieces);
+    double row = geometry.pieces == 1 ? 1 : kGatheredRow;
+    double rows = 0, overhead = filters * (args.tail ? kTailed : kResult), totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
-        rows = listed * positions + 2;
+        rows = listed * positions + 2 + excess * std::sqrt(listed * positions);
         overhead += kClass;
+        if (geometry.pieces > 1) row = kGatheredListRow;
         if (weights.is_signed) totals = weights.groups * positions * kTotalRow;
     } else {
         const int bits = filters - (method.complementing ? 1 : 0), classes = 1 << bits;
         const double counted = method.complementing ? 1 : 1 - std::pow(1 - density, filters);
         const int lists = method.complementing ? 2 * classes : classes;
         const int planes = bit_width(uint64_t(counted * positions / classes * 1.25));
-        rows = counted * positions + 1.5 * lists;
+        rows = counted * positions + 1.5 * lists + excess * std::sqrt(counted * positions * lists);
         overhead += lists * kClass + (2 * classes - bits - 2) * planes * kAddedPlane;
     }
     rows = units * rows * row + totals;
@@ -343,7 +348,7 @@ std::vector<Candidate> rank(const BinaryConvArgs& args, const TapClasses& classe
         if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
         for (SlicedMethod method : methods(weights.is_signed)) {
             if (isas[i].lists_only && (!method.is_list() || geometry.pieces > 1)) continue;
-            found.push_back({method, &isas[i], cost_of(weights, method, geometry, isas[i])});
+            found.push_back({method, &isas[i], cost_of(args, weights, method, geometry, isas[i])});
         }
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
