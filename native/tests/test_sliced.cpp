@@ -216,6 +216,16 @@ bool check(const Kernels& kernels, Case& c, const char* choice, std::string& use
     return same;
 }
 
+// The names listed for a layer are those that it can be made by, first the one that is chosen where none is named.
+bool check_names(const Kernels& kernels, const BinaryConvArgs& args) {
+    const std::vector<std::string> names = kernels.binary_conv_names(args);
+    for (const std::string& name : names) {
+        const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(args, name.c_str());
+        if (!conv || conv->name() != name) return false;
+    }
+    return !names.empty() && kernels.binary_conv(args, nullptr)->name() == names[0];
+}
+
 bool check_linear(const Kernels& kernels) {
     BinaryLinearArgs a;
     a.in = pick(1, 1500);
@@ -272,6 +282,10 @@ int main(int argc, char** argv) {
                     std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice ? choice : "by cost", used.c_str(),
                                 c.describe().c_str());
                 }
+            }
+            runs++;
+            if (!check_names(*kernels, c.args) && wrong++ < 20) {
+                std::printf("WRONG: %s, names: %s\n", kernels->name, c.describe().c_str());
             }
         }
     }

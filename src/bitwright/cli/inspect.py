@@ -1,6 +1,7 @@
 """`bw inspect`: what is in a packed file, layer by layer."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
@@ -39,40 +40,25 @@ def inspect_file(
 
         engine = load(file, isa=isa)
         steps = engine.layers()
-        if plan:
-            return _show_plan(engine, steps, json)
-        kernels = {}
-        for step in steps:
-            kernels[step.name] = step.kernel
-            kernels.update((name, "fused") for name in step.fused)
-        graph = read(file)
-        summary = summarize(graph, file.stat().st_size, kernels)
+    if plan:
+        _show_plan(engine, steps, json)
+    else:
+        _show_layers(file, steps, json)
+
+
+def _show_layers(file: Path, steps: list["EngineStep"], json: bool) -> None:
+    kernels = {}
+    for step in steps:
+        kernels[step.name] = step.kernel
+        kernels.update((name, "fused") for name in step.fused)
+    graph = read(file)
+    summary = summarize(graph, file.stat().st_size, kernels)
     if json:
         print_json({**asdict(summary), "meta": graph.meta, "input": asdict(graph.input_type)})
         return
     columns = ["layer", "op", "output", "density", "bits a weight", "bytes", "BOPs", "FLOPs", "kernel", "note"]
     print_table(f"{file}", columns, [_row(layer) for layer in summary.layers], "lllrrrrrll")
     print_table("Totals", ["", ""], _totals(summary))
-
-
-def _row(layer: Layer) -> list[str]:
-    bits = "" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.3g}"
-    counts = [count(value) if value else "" for value in (layer.bytes, layer.bops, layer.flops)]
-    shape = "x".join(map(str, layer.shape))
-    return [layer.name, layer.op, shape, percent(layer.density), bits, *counts, layer.kernel, layer.note]
-
-
-def _totals(summary: Summary) -> list[list[str]]:
-    totals = summary.totals
-    return [
-        ["bytes of the file", count(summary.bytes)],
-        ["weights, of one bit", count(totals.binary_weights)],
-        ["weights, real", count(totals.real_weights)],
-        ["density of the one-bit weights", percent(totals.density)],
-        ["BOPs", count(totals.bops)],
-        ["FLOPs", count(totals.flops)],
-        ["OPs = BOPs / 64 + FLOPs", count(totals.ops)],
-    ]
 
 
 def _show_plan(engine: "Engine", steps: list["EngineStep"], json: bool) -> None:
@@ -102,3 +88,23 @@ def _show_plan(engine: "Engine", steps: list["EngineStep"], json: bool) -> None:
 
 def _tensors(tensors: tuple["EngineTensor", ...]) -> str:
     return "\n".join(f"{'x'.join(map(str, tensor.shape))} {tensor.layout}" for tensor in tensors)
+
+
+def _row(layer: Layer) -> list[str]:
+    bits = "" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.3g}"
+    counts = [count(value) if value else "" for value in (layer.bytes, layer.bops, layer.flops)]
+    shape = "x".join(map(str, layer.shape))
+    return [layer.name, layer.op, shape, percent(layer.density), bits, *counts, layer.kernel, layer.note]
+
+
+def _totals(summary: Summary) -> list[list[str]]:
+    totals = summary.totals
+    return [
+        ["bytes of the file", count(summary.bytes)],
+        ["weights, of one bit", count(totals.binary_weights)],
+        ["weights, real", count(totals.real_weights)],
+        ["density of the one-bit weights", percent(totals.density)],
+        ["BOPs", count(totals.bops)],
+        ["FLOPs", count(totals.flops)],
+        ["OPs = BOPs / 64 + FLOPs", count(totals.ops)],
+    ]
