@@ -56,10 +56,10 @@ void run(bw::Engine& engine, const Input& x, const Output& out, int threads) {
     engine.run(x.data(), x.shape(0), out.data(), threads);
 }
 
-nb::tuple list_tensors(const std::vector<bw::TensorType>& types) {
+nb::list list_tensors(const std::vector<bw::TensorType>& types) {
     nb::list tensors;
     for (const bw::TensorType& type : types) tensors.append(nb::make_tuple(shape_of(type.shape), bw::layout_name(type)));
-    return nb::tuple(tensors);
+    return tensors;
 }
 
 nb::list describe(const bw::Engine& engine) {
@@ -69,12 +69,12 @@ nb::list describe(const bw::Engine& engine) {
         d["name"] = step.name;
         d["op"] = bw::op_name(step.op);
         d["kernel"] = step.kernel;
-        d["fused"] = nb::tuple(nb::cast(step.fused));
+        d["fused"] = step.fused;
         d["input_shape"] = shape_of(step.in.shape);
         d["output_shape"] = shape_of(step.out.shape);
         d["reads"] = list_tensors(step.reads);
         d["writes"] = list_tensors(step.writes);
-        d["changes"] = nb::tuple(nb::cast(step.changes));
+        d["changes"] = step.changes;
         d["scratch_bytes"] = step.scratch_bytes;
         steps.append(d);
     }

@@ -156,8 +156,9 @@ class Engine:
         """The steps of the engine, in the order in which they run."""
         steps = []
         for step in self._native.describe():
+            texts = {key: tuple(step[key]) for key in ("fused", "changes")}
             tensors = {key: tuple(EngineTensor(*tensor) for tensor in step[key]) for key in ("reads", "writes")}
-            steps.append(EngineStep(**{**step, **tensors}))
+            steps.append(EngineStep(**{**step, **texts, **tensors}))
         return steps
 
     def profile(self, x: Array | None = None, *, runs: int = 20) -> list[StepTime]:
