@@ -83,9 +83,10 @@ std::unique_ptr<BinaryConv> race(const Kernels& kernels, const BinaryConvArgs& a
         }
         best = entrants.empty() ? entrant.least : std::min(best, entrant.least);
         entrants.push_back(std::move(entrant));
-        // those without hope go at once, for the sake of memory
+        // Those without hope go at once, for the sake of memory; the first, which the estimate prefers, stays: a busy
+        // machine may have held it up.
         const auto is_hopeless = [&](const Entrant& e) { return e.least > kHopeless * best; };
-        entrants.erase(std::remove_if(entrants.begin(), entrants.end(), is_hopeless), entrants.end());
+        entrants.erase(std::remove_if(entrants.begin() + 1, entrants.end(), is_hopeless), entrants.end());
     }
     const Clock::time_point start = Clock::now();
     for (int round = 0; entrants.size() > 1 && round < kRounds && Clock::now() - start < kMostRounds; ++round) {

@@ -102,7 +102,7 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
 double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
                const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 25, kTotalRow = 2;
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 35, kTotalRow = 2;
     constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
     const int filters = std::min(method.filters, weights.filters);
