@@ -47,6 +47,12 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                                                 : Step::load_real;
     Step& start = chain.append(load, first ? -1 : read(tail));
     if (is_short(tail)) set_fraction(start, op(tail - 1));
+    const std::string registers = "float32 in registers";
+    if (first) {
+        add_change("counts in registers", registers);
+    } else if (kind != Kind::real) {
+        add_change(layout_name(model_.type(tail)), registers);
+    }
     for (size_t i = first; i < group.ops.size(); ++i) {
         const int index = group.ops[i];
         const Op& o = op(index);
@@ -82,6 +88,7 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 break;
             }
             default:  // Binarize, which leaves the tail as it is
+                add_change(registers, layout_name(o.out));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;
         }

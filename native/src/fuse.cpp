@@ -33,12 +33,14 @@ public:
             } else if (is_elementwise(code)) {
                 if (take_pixels(i)) continue;
                 if (!extend_chain(i)) start_chain(i, 0);
+            } else if (code == OpCode::conv) {
+                take_conv(i);
             } else {
                 start(i, Group::single);
             }
         }
         std::vector<int> order;
-        for (int g = 0; g < int(groups_.size()); ++g) take_conv(g);
+        for (int g = 0; g < int(groups_.size()); ++g) take_sums(g);
         for (int g = 0; g < int(groups_.size()); ++g) {
             if (!groups_[g].ops.empty()) order.push_back(g);
         }
@@ -88,10 +90,18 @@ private:
             next < 0 || model_.ops[next].code != OpCode::conv) {
             return false;
         }
-        const int g = start(next, Group::pixel_conv);
-        groups_[g].ops = {op, next};
-        group_of_[op] = g;
+        take_conv(next);
+        std::vector<int>& members = groups_[group_of_[next]].ops;
+        members.insert(members.begin(), op);
+        group_of_[op] = group_of_[next];
         return true;
+    }
+
+    void take_conv(int op) {
+        const int g = start(op, Group::conv), next = only_reader(op);
+        if (next < 0 || model_.ops[next].code != OpCode::affine || op + 1 == model_.output()) return;
+        groups_[g].ops.push_back(next);
+        group_of_[next] = g;
     }
 
     // The chain that makes a tensor, or that reads it first of all; -1 if there is none.
@@ -159,8 +169,8 @@ private:
         return true;
     }
 
-    // A convolution runs where the chain on its sums does.
-    void take_conv(int g) {
+    // A binary convolution runs where the chain on its sums does.
+    void take_sums(int g) {
         if (groups_[g].form != Group::chain) return;
         const int conv = first_input(g) - 1;
         if (conv < 0 || model_.ops[conv].code != OpCode::binary_conv || conv + 1 == model_.output()) return;

@@ -1,18 +1,23 @@
 // Steps of real-valued layers and elementwise chains.
+#include <algorithm>
+
 #include "builder.h"
 
 namespace bw {
 
 void Builder::add_conv(const Group& group) {
-    const int index = group.ops.back();
+    const auto is_conv = [&](int member) { return op(member).code == OpCode::conv; };
+    const auto found = std::find_if(group.ops.begin(), group.ops.end(), is_conv);
+    const int index = *found, last = group.ops.back();
     const Op& o = op(index);
     PlanStep& step = begin(index, kernels_.name);
+    step.out = op(last).out;
     ConvArgs args;
     args.in = input(index).shape, args.out = o.out.shape;
     args.window = o.window, args.groups = o.groups;
     args.bias = o.blobs[1].floats();
     int source = o.inputs[0];
-    if (group.form == Group::pixel_conv) {
+    if (found != group.ops.begin()) {
         const Op& affine = op(group.ops[0]);
         args.pixel_scale = affine.blobs[0].floats();
         args.pixel_shift = affine.blobs[1].floats();
@@ -20,12 +25,19 @@ void Builder::add_conv(const Group& group) {
         step.in = model_.type(source);
         step.fused.push_back(affine.name);
     }
-    const int x = read(source), y = write(index + 1);
+    if (last != index) {
+        args.scale = op(last).blobs[0].floats();
+        args.shift = op(last).blobs[1].floats();
+        step.fused.push_back(op(last).name);
+    }
+    const int x = read(source), y = write(last + 1);
     uint8_t* packed = keep(kernels_.conv_weight_bytes(args));
     kernels_.pack_conv(args, o.blobs[0].floats(), packed);
     args.weight = packed;
-    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(kernels_.conv_scratch_bytes(args), 64));
-    const size_t copy_bytes = kernels_.conv_copy_bytes(args);
+    const size_t thread_bytes = kernels_.conv_scratch_bytes(args), copy_bytes = kernels_.conv_copy_bytes(args);
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(thread_bytes, 64));
+    step.scratch_bytes = thread_bytes + copy_bytes;
+    if (step.scratch_bytes) add_change(layout_name(step.in), "padded copy");
     const int copy = copy_bytes ? temporary(copy_bytes) : x;
     if (copy_bytes) {
         const double cost = double(args.in.elements()) * 0.2;

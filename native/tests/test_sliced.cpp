@@ -229,6 +229,16 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
     return same;
 }
 
+// The names listed for a layer are those that it can be made by, first the one that is chosen where none is named.
+bool check_names(const Kernels& kernels, const BinaryConvArgs& args) {
+    const std::vector<std::string> names = kernels.binary_conv_names(args);
+    for (const std::string& name : names) {
+        const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(args, name.c_str());
+        if (!conv || conv->name() != name) return false;
+    }
+    return !names.empty() && kernels.binary_conv(args, nullptr)->name() == names[0];
+}
+
 bool check_linear(const Kernels& kernels) {
     BinaryLinearArgs a;
     a.in = pick(1, 1500);
@@ -286,6 +296,10 @@ int main(int argc, char** argv) {
                     std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice.empty() ? "by cost" : choice.c_str(),
                                 used.c_str(), c.describe().c_str());
                 }
+            }
+            runs++;
+            if (!check_names(*kernels, c.args) && wrong++ < 20) {
+                std::printf("WRONG: %s, names: %s\n", kernels->name, c.describe().c_str());
             }
         }
     }

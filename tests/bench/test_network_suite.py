@@ -47,6 +47,7 @@ def test_we_get_pixels_and_the_peers_the_dense_network_of_real_numbers(tiny: Ite
 
 def test_an_int16_stream_is_ours_alone() -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bitwright.lower.stream.LEAST_BYTES", 0)
         patch.setitem(NETWORKS, "tiny", Network(lambda: zoo.resnet20(width=4), 8, "int16"))
         item = network_item("tiny", (DENSE,))
     assert any(isinstance(op, ops.FixedPoint) for op in item.graphs[DENSE].ops)

@@ -14,6 +14,8 @@
 // sign and NaN have one outcome; in max_pool_real and its minimum x is the new element and y the one found so far.
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "../tensor.h"
 
@@ -25,6 +27,8 @@ struct ConvArgs {
     int groups = 1;
     const void* weight = nullptr;        // as packed by pack_conv
     const float* bias = nullptr;         // (out) or null
+    const float* scale = nullptr;        // (out) or null: what leaves is result * scale + shift, each operation rounded
+    const float* shift = nullptr;        // (out) or null
     const float* pixel_scale = nullptr;  // (in), or null: the input is float32; else uint8, and its values are
     const float* pixel_shift = nullptr;  // pixel * scale + shift, each operation rounded; the shift may be null
 };
@@ -89,6 +93,7 @@ class BinaryConv {
 public:
     virtual ~BinaryConv() = default;
     virtual const char* name() const = 0;         // for `bw inspect`: "sliced-list", "four-russians-4", ...
+    virtual std::string preparation() const { return ""; }  // what prepare makes of the input; empty: nothing
     virtual size_t scratch_bytes() const = 0;
     virtual int prepare_units() const = 0;        // independent parts of the preparation
     virtual int channel_units() const = 0;        // independent groups of output channels
@@ -143,6 +148,8 @@ struct Kernels {
     // the best convolution for these arguments, or null: then the reference is used, and `bw inspect` says so.
     // `choice` forces one by name ("sliced-list", "four-russians-4", ...); null or empty: by cost.
     std::unique_ptr<BinaryConv> (*binary_conv)(const BinaryConvArgs&, const char* choice);
+    // the names that binary_conv takes for these arguments, the cheapest by estimate first
+    std::vector<std::string> (*binary_conv_names)(const BinaryConvArgs&);
 };
 
 const Kernels& reference_kernels();

@@ -77,6 +77,8 @@ void conv(const ConvArgs& args, const void* x, const float*, float* y, int begin
                     });
                 }
                 if (args.bias) sum += args.bias[o];
+                if (args.scale) sum *= args.scale[o];
+                if (args.shift) sum += args.shift[o];
                 y[o * args.out.pixels() + size_t(oy) * args.out.w + ox] = sum;
             }
         }
@@ -349,6 +351,8 @@ std::unique_ptr<BinaryConv> binary_conv(const BinaryConvArgs& args, const char* 
     return std::make_unique<ReferenceConv>(args);
 }
 
+std::vector<std::string> binary_conv_names(const BinaryConvArgs&) { return {"reference"}; }
+
 }  // namespace
 
 const Kernels& reference_kernels() {
@@ -358,7 +362,7 @@ const Kernels& reference_kernels() {
         linear,        mean,
         avg_pool,      max_pool<float>, max_pool<int32_t>, max_pool_bits,
         elementwise,   threshold,       decode,            flatten_bits,
-        binary_linear, binary_conv,
+        binary_linear, binary_conv,     binary_conv_names,
     };
     return table;
 }

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from bitwright.runtime.machine import cpu
 
 _VECTORS = ("sse2", "sse4_2", "asimd", "avx", "avx2", "avx512f", "avx512_vnni", "avx512_vpopcntdq")
 _SHORTEST = 1e-3  # seconds; a faster call is repeated within one measurement, so that the clock's own cost vanishes
@@ -65,7 +66,7 @@ def describe_machine() -> Machine:
     for package in ("bitwright", "numpy", "torch"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    name, flags = _cpu()
+    name, flags = cpu()
     system = f"{platform.system()} {platform.machine()}"
     return Machine(name, os.cpu_count() or 1, system, versions, tuple(v for v in _VECTORS if v in flags))
 
@@ -75,14 +76,3 @@ def _measure(call: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - start) / repeats
-
-
-def _cpu() -> tuple[str, set[str]]:
-    """Name and flags of the processor, as far as the system tells."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return name, set()
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return found.get("model name", name), set(found.get("flags", found.get("Features", "")).split())
