@@ -56,10 +56,10 @@ void run(bw::Engine& engine, const Input& x, const Output& out, int threads) {
     engine.run(x.data(), x.shape(0), out.data(), threads);
 }
 
-nb::list list_tensors(const std::vector<bw::TensorType>& types) {
-    nb::list tensors;
-    for (const bw::TensorType& type : types) tensors.append(nb::make_tuple(shape_of(type.shape), bw::layout_name(type)));
-    return tensors;
+nb::list list_tensors(const std::vector<bw::PlanTensor>& tensors) {
+    nb::list listed;
+    for (const bw::PlanTensor& tensor : tensors) listed.append(nb::make_tuple(shape_of(tensor.shape), tensor.layout));
+    return listed;
 }
 
 nb::list describe(const bw::Engine& engine) {

@@ -48,7 +48,7 @@ std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryCon
     const std::shared_ptr<const BinaryConv> conv = choose(op(index), args);
     step.kernel = conv->name();
     step.scratch_bytes = conv->scratch_bytes();
-    if (!conv->preparation().empty()) add_change(layout_name(input(index)), conv->preparation());
+    if (conv->preparation()) add_change(layout(op(index).inputs[0]), conv->preparation());
     const int x = read(op(index).inputs[0]), scratch = temporary(step.scratch_bytes);
     step.phases.push_back({conv->prepare_units(), cost_of(args) * conv->prepare_share(),
                            [=](const Memory& m, int begin, int end) {
@@ -61,7 +61,7 @@ std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryCon
 void Builder::add_conv_to(int index, const BinaryConvArgs& args, PlanStep& step, int to) {
     int scratch;
     const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
-    add_change("counts in registers", layout_name(step.out));
+    add_change(kCounts, layout_name(step.out));
     const double cost = cost_of(args) * (1 - conv->prepare_share());
     step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
         conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
@@ -107,7 +107,7 @@ void Builder::add_binary(const Group& group) {
     step.out = {op(threshold).kind, args.out};
     if (group.ops.size() == 2) return add_conv_to(index, args, step, write(threshold + 1));
     const int bits = temporary(step.out.bytes());
-    step.writes.push_back(step.out);
+    step.writes.push_back({step.out.shape, layout_name(step.out)});
     add_conv_to(index, args, step, bits);
     add_bit_pool(group.ops[1], threshold, bits);
 }
@@ -125,7 +125,7 @@ void Builder::add_bit_pool(int pool, int threshold, int from) {
         take_min[c] = smallest != op(threshold).blobs[1].bit(size_t(c));
     }
     const PoolArgs args{in, step.out.shape, op(pool).window, true, take_min};
-    step.reads.push_back(step.in);
+    step.reads.push_back({step.in.shape, layout_name(step.in)});
     touch(from);
     const int y = write(threshold + 1);
     const double cost = double(args.out.elements()) * args.window.kh * args.window.kw * 0.02;
@@ -165,7 +165,7 @@ void Builder::add_binary_linear(const Group& group) {
         step.out = op(result).out;
     }
     const int x = read(o.inputs[0]), y = write(result + 1);
-    add_change("counts in registers", layout_name(step.out));
+    add_change(kCounts, layout_name(step.out));
     const ChannelRange range(step.out.shape);
     const double cost = double(args.in) * args.out / kProducts;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.binary_linear](const Memory& m, int begin, int end) {

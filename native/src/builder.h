@@ -7,6 +7,9 @@
 
 namespace bw {
 
+// Layouts of what is not in memory.
+constexpr char kCounts[] = "counts", kFloats[] = "float32 in registers";
+
 class Builder {
 public:
     Builder(const Model& model, const Kernels& kernels, const PlanOptions& options)
@@ -63,6 +66,7 @@ private:
 
     const Op& op(int index) const { return model_.ops[index]; }
     const TensorType& input(int index, int i = 0) const { return model_.type(op(index).inputs[i]); }
+    std::string layout(int tensor) const { return layout_name(model_.type(tensor), is_short(tensor)); }
     // Whether a tensor is in memory as fixed-point numbers of 16 bits.
     bool is_short(int tensor) const;
     bool is_read_outside(int tensor, const Group& group) const;

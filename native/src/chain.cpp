@@ -47,11 +47,10 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                                                 : Step::load_real;
     Step& start = chain.append(load, first ? -1 : read(tail));
     if (is_short(tail)) set_fraction(start, op(tail - 1));
-    const std::string registers = "float32 in registers";
     if (first) {
-        add_change("counts in registers", registers);
-    } else if (kind != Kind::real) {
-        add_change(layout_name(model_.type(tail)), registers);
+        add_change(kCounts, kFloats);
+    } else if (load != Step::load_real) {
+        add_change(layout(tail), kFloats);
     }
     for (size_t i = first; i < group.ops.size(); ++i) {
         const int index = group.ops[i];
@@ -76,6 +75,7 @@ Chain Builder::make_chain(const Group& group, size_t first) {
             }
             case OpCode::fixed_point:
                 if (is_short(index + 1) && i + 1 == group.ops.size()) {  // nothing else follows
+                    add_change(kFloats, layout(index + 1));
                     set_fraction(chain.append(Step::fix_and_store, -1, write(index + 1)), o);
                     return chain;
                 }
@@ -88,14 +88,16 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 break;
             }
             default:  // Binarize, which leaves the tail as it is
-                add_change(registers, layout_name(o.out));
+                add_change(kFloats, layout(index + 1));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;
         }
         tail = index + 1;
         if (!is_read_outside(tail, group)) continue;
         Step& s = chain.append(is_short(tail) ? Step::store_fixed : Step::store, -1, write(tail));
-        if (is_short(tail)) set_fraction(s, o);
+        if (!is_short(tail)) continue;
+        add_change(kFloats, layout(tail));
+        set_fraction(s, o);
     }
     return chain;
 }

@@ -7,10 +7,10 @@
 
 namespace bw {
 
-std::string layout_name(const TensorType& type) {
+std::string layout_name(const TensorType& type, bool is_short) {
     const std::string order = type.shape.vector ? "row of " : type.is_bits() ? "sliced " : "planar ";
     switch (type.kind) {
-        case Kind::real: return order + "float32";
+        case Kind::real: return order + (is_short ? "int16 (fixed point)" : "float32");
         case Kind::pixel: return order + "uint8";
         case Kind::sum: return order + "int32 (sums)";
         case Kind::sign:
@@ -106,7 +106,7 @@ int Builder::touch(int buffer) {
 }
 
 int Builder::read(int tensor) {
-    plan_.steps.back().reads.push_back(model_.type(tensor));
+    plan_.steps.back().reads.push_back({model_.type(tensor).shape, layout(tensor)});
     return touch(buffer_of_[root_[tensor]]);
 }
 
@@ -114,7 +114,7 @@ int Builder::write(int tensor) {
     int& buffer = buffer_of_[root_[tensor]];
     const size_t bytes = model_.type(tensor).bytes();
     if (buffer < 0) buffer = temporary(is_short(tensor) ? bytes / 2 : bytes);
-    plan_.steps.back().writes.push_back(model_.type(tensor));
+    plan_.steps.back().writes.push_back({model_.type(tensor).shape, layout(tensor)});
     return touch(buffer);
 }
 

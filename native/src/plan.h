@@ -32,6 +32,11 @@ struct Phase {
     std::function<void(const Memory&, int begin, int end)> run;
 };
 
+struct PlanTensor {
+    Shape shape;
+    std::string layout;
+};
+
 struct PlanStep {
     std::string name;                // of the first op, or of the Conv that reads pixels
     OpCode op;
@@ -39,13 +44,14 @@ struct PlanStep {
     std::vector<std::string> fused;  // names of the other ops that run in this step
     TensorType in, out;              // what it reads first and makes last
     std::vector<Phase> phases;       // one after another
-    std::vector<TensorType> reads, writes;  // all tensors in memory that it reads, and writes
+    std::vector<PlanTensor> reads, writes;  // all tensors in memory that it reads, and writes
     std::vector<std::string> changes;       // of memory layout: "from -> to"
     size_t scratch_bytes = 0;               // of memory that only this step uses
 };
 
-// How a tensor lies in memory (tensor.h): "sliced bits", "planar float32", "row of bits", ...
-std::string layout_name(const TensorType& type);
+// How a tensor lies in memory (tensor.h): "sliced bits", "planar float32", "row of bits", ...; is_short: real numbers
+// as fixed-point ones of 16 bits.
+std::string layout_name(const TensorType& type, bool is_short = false);
 
 struct Plan {
     std::vector<PlanStep> steps;

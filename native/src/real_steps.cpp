@@ -34,12 +34,12 @@ void Builder::add_conv(const Group& group) {
     uint8_t* packed = keep(kernels_.conv_weight_bytes(args));
     kernels_.pack_conv(args, o.blobs[0].floats(), packed);
     args.weight = packed;
-    const size_t thread_bytes = kernels_.conv_scratch_bytes(args), copy_bytes = kernels_.conv_copy_bytes(args);
-    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(thread_bytes, 64));
-    step.scratch_bytes = thread_bytes + copy_bytes;
-    if (step.scratch_bytes) add_change(layout_name(step.in), "padded copy");
+    const size_t copy_bytes = kernels_.conv_copy_bytes(args), own_bytes = kernels_.conv_scratch_bytes(args);
+    step.scratch_bytes = copy_bytes + own_bytes;
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(own_bytes, 64));
     const int copy = copy_bytes ? temporary(copy_bytes) : x;
     if (copy_bytes) {
+        add_change(layout(source), "padded copy, float32");
         const double cost = double(args.in.elements()) * 0.2;
         step.phases.push_back({args.in.c, cost, [=, fill = kernels_.conv_fill](const Memory& m, int begin, int end) {
             fill(args, m.at<const void>(x), m.at<float>(copy), begin, end);

@@ -13,6 +13,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kMostTime{3};         // of a model
 constexpr Seconds kMostRounds{0.025};   // of a layer, after the first runs
+constexpr size_t kMostEntrants = 8;     // those that the estimate prefers
 constexpr int kFirstRuns = 3, kRounds = 200;
 constexpr double kHopeless = 1.3;       // a first time, relative to the best one, that is not measured again
 constexpr double kTie = 1.03;
@@ -101,7 +102,8 @@ std::unique_ptr<BinaryConv> race(const Kernels& kernels, const BinaryConvArgs& a
 }  // namespace
 
 std::unique_ptr<BinaryConv> Tuner::fastest(const BinaryConvArgs& args) {
-    const std::vector<std::string> names = kernels_.binary_conv_names(args);
+    std::vector<std::string> names = kernels_.binary_conv_names(args);
+    if (names.size() > kMostEntrants) names.resize(kMostEntrants);
     if (names.empty() || spent_ > kMostTime) return nullptr;
     if (names.size() == 1) return kernels_.binary_conv(args, names[0].c_str());
     const Clock::time_point start = Clock::now();

@@ -10,9 +10,9 @@ class Tuner {
 public:
     explicit Tuner(const Kernels& kernels) : kernels_(kernels) {}
 
-    // The fastest of the kernels that take these arguments, on one thread and noise; the one that the estimate prefers
-    // where none is faster by more than 3 %. Results do not depend on the choice. Null if there are no such kernels, or
-    // if the tuner has spent its time already.
+    // The fastest of the kernels that take these arguments, or of the eight that the estimate prefers, on one thread and
+    // noise; the estimate's first where none is faster by more than 3 %. Results do not depend on the choice. Null if
+    // there are no such kernels, or if the tuner has spent its time already.
     std::unique_ptr<BinaryConv> fastest(const BinaryConvArgs& args);
 
 private:

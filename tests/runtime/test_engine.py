@@ -101,7 +101,7 @@ def test_steps_name_the_layouts_of_all_they_read_and_write(tmp_path, isa):
     assert set(first.writes) == {bits, stream}
     assert conv.reads == (bits, stream) and set(conv.writes) == {bits, stream}
     assert "planar uint8 -> float32 in registers" in first.changes
-    assert "counts in registers -> float32 in registers" in conv.changes
+    assert "counts -> float32 in registers" in conv.changes
     assert conv.changes[-1] == "float32 in registers -> sliced bits"
     assert conv.scratch_bytes > 0
 

@@ -93,7 +93,7 @@ class BinaryConv {
 public:
     virtual ~BinaryConv() = default;
     virtual const char* name() const = 0;         // for `bw inspect`: "sliced-list", "four-russians-4", ...
-    virtual std::string preparation() const { return ""; }  // what prepare makes of the input; empty: nothing
+    virtual const char* preparation() const { return nullptr; }  // what prepare makes of the input; null: nothing
     virtual size_t scratch_bytes() const = 0;
     virtual int prepare_units() const = 0;        // independent parts of the preparation
     virtual int channel_units() const = 0;        // independent groups of output channels

@@ -51,7 +51,7 @@ std::string lanes_name(int most) { return "channel-lanes-" + std::to_string(most
 
 // Time for all runs, in the unit of make_sliced. Fitted to measurements, half of the activations being one.
 double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& isa) {
-    constexpr double kSorted = 3, kSortedAlone = 20, kMerged = 7.5, kAddedPlane = 1.5, kResult = 130;
+    constexpr double kSorted = 4.5, kSortedAlone = 30, kMerged = 16.5, kCounted = 1.5, kAddedPlane = 1.5, kResult = 130;
     const int filters = args.out.c / args.groups, blocks = (filters + 8 * isa.bytes - 1) / (8 * isa.bytes);
     const double row_positions = double(args.in.c) / args.groups * args.window.kw;
     const double lists = double(1 << (shape.pixels() - 1));
@@ -70,7 +70,7 @@ double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& i
     const int planes = bit_width(uint64_t(row_positions * args.window.kh / lists * 1.25));
     const double counting = added + shape.runs() * (lists * planes * kAddedPlane + shape.pixels() * kResult);
     return args.groups * (sorted * (shape.has_windows(args.window) ? kSorted : kSortedAlone) +
-                          read * lists * kMerged + blocks * counting * isa.row);
+                          read * lists * kMerged + blocks * counting * kCounted * isa.row);
 }
 
 class LanesConv final : public BinaryConv {
@@ -98,8 +98,8 @@ public:
     }
 
     const char* name() const override { return name_.c_str(); }
+    const char* preparation() const override { return "counts, output channels in the lanes"; }
     size_t scratch_bytes() const override { return results_for(view_.groups * view_.blocks); }
-    std::string preparation() const override { return "counts, channels in the lanes"; }
     int prepare_units() const override { return view_.groups * view_.runs * view_.strips; }
     int channel_units() const override { return view_.groups * view_.blocks; }
     double prepare_share() const override { return 0.95; }
@@ -276,6 +276,18 @@ bool can_run(const BinaryConvArgs& args, const SlicedIsa& isa) {
 
 }  // namespace
 
+std::vector<std::pair<double, std::string>> lanes_costs(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
+    std::vector<std::pair<double, std::string>> costs;
+    if (args.out.pixels() > kFewPixels) return costs;
+    for (int i = 0; i < count; i++) {
+        if (!can_run(args, isas[i])) continue;
+        for (int most = 1; most <= kMostLanePixels; most++) {
+            costs.push_back({lanes_cost(args, RunShape(args.out, most), isas[i]), lanes_name(most)});
+        }
+    }
+    return costs;
+}
+
 std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
                                        int count, double limit) {
     const bool is_forced = choice && *choice;
@@ -295,14 +307,6 @@ std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs& args, const char* c
     }
     if (!best_isa) return nullptr;
     return std::make_unique<LanesConv>(args, *best_isa, best);
-}
-
-std::vector<std::string> lanes_names(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
-    std::vector<std::string> names;
-    const bool is_possible = std::any_of(isas, isas + count, [&](const SlicedIsa& isa) { return can_run(args, isa); });
-    if (!is_possible || args.out.pixels() > kFewPixels) return names;
-    for (int most = kMostLanePixels; most >= 1; most--) names.push_back(lanes_name(most));
-    return names;
 }
 
 }  // namespace bw

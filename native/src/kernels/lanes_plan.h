@@ -1,5 +1,7 @@
 // Plans binary convolutions whose output channels lie in the lanes; see lanes.h.
 #pragma once
+#include <utility>
+
 #include "sliced.h"
 
 namespace bw {
@@ -9,7 +11,7 @@ namespace bw {
 std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs&, const char* choice, const SlicedIsa* isas, int count,
                                        double limit);
 
-// The names that make_lanes takes as a choice, where maps are small enough for them to be worth a trial.
-std::vector<std::string> lanes_names(const BinaryConvArgs&, const SlicedIsa* isas, int count);
+// Cost and name of every way that is worth trying for these arguments.
+std::vector<std::pair<double, std::string>> lanes_costs(const BinaryConvArgs&, const SlicedIsa* isas, int count);
 
 }  // namespace bw

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "lanes_plan.h"
 #include "sliced_constants.h"
@@ -73,15 +74,12 @@ public:
         const SlicedConstants constants(args, geometry_, weights, classes);
         find_patterns(args, classes);
         store_constants(constants, classes);
+        preparation_ = describe_copies(args.window, panels_);
         describe(args, method, constants);
     }
 
     const char* name() const override { return name_.c_str(); }
-    std::string preparation() const override {
-        const std::string strided = view_.column_step > 1 || view_.row_step > 1 ? ", thinned out" : "";
-        const std::string copies = view_.columns == 1 ? " shifted copy" : " shifted copies";
-        return std::to_string(view_.columns) + copies + strided + (panels_ ? " -> panels of the rows of a block" : "");
-    }
+    const char* preparation() const override { return preparation_.c_str(); }
     size_t scratch_bytes() const override { return scratch_bytes_; }
     int prepare_units() const override {
         return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
@@ -193,6 +191,12 @@ private:
         }
     }
 
+    static std::string describe_copies(const Window& window, bool panels) {
+        const std::string strided = window.sh > 1 || window.sw > 1 ? ", thinned out" : "";
+        const std::string copies = window.kw == 1 ? " shifted copy" : " shifted copies";
+        return std::to_string(window.kw) + copies + strided + (panels ? " -> panels of the rows of a block" : "");
+    }
+
     void describe(const BinaryConvArgs& args, SlicedMethod method, const SlicedConstants& constants) {
         SlicedView& v = view_;
         v.in_channels = args.in.c;
@@ -254,7 +258,7 @@ private:
 
     const SlicedIsa& isa_;
     SlicedGeometry geometry_;
-    std::string name_;
+    std::string name_, preparation_;
     double prepare_share_ = 0;
     bool panels_;
     size_t block_step_ = 0, scratch_bytes_ = 0;
@@ -295,23 +299,31 @@ std::vector<Candidate> rank(const BinaryConvArgs& args, const TapClasses& classe
 std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
                                         int count) {
     const TapClasses classes(args);
-    for (const Candidate& candidate : rank(args, classes, isas, count)) {
-        if (choice && *choice && method_name(candidate.method) != choice) continue;
-        if (std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, candidate.cost)) return lanes;
-        const SlicedGeometry geometry(args, classes, candidate.isa->bytes);
-        const SlicedWeights weights(args, geometry);
-        return std::make_unique<SlicedConv>(args, *candidate.isa, classes, geometry, weights, candidate.method);
-    }
-    return make_lanes(args, choice, isas, count, std::numeric_limits<double>::infinity());
+    const std::vector<Candidate> candidates = rank(args, classes, isas, count);
+    const auto best = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+        return !choice || !*choice || method_name(candidate.method) == choice;
+    });
+    const bool found = best != candidates.end();
+    const double limit = found ? best->cost : std::numeric_limits<double>::infinity();
+    std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, limit);
+    if (lanes || !found) return lanes;
+    const SlicedGeometry geometry(args, classes, best->isa->bytes);
+    const SlicedWeights weights(args, geometry);
+    return std::make_unique<SlicedConv>(args, *best->isa, classes, geometry, weights, best->method);
 }
 
-std::vector<std::string> sliced_names(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
-    std::vector<std::string> names;
+std::vector<std::string> sliced_names(const BinaryConvArgs& args, const char* first, const SlicedIsa* isas, int count) {
+    std::vector<std::pair<double, std::string>> known;
     for (const Candidate& candidate : rank(args, TapClasses(args), isas, count)) {
-        const std::string name = method_name(candidate.method);
-        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        known.push_back({candidate.cost, method_name(candidate.method)});
     }
-    for (const std::string& name : lanes_names(args, isas, count)) names.push_back(name);
+    for (auto& lanes : lanes_costs(args, isas, count)) known.push_back(std::move(lanes));
+    std::stable_sort(known.begin(), known.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<std::string> names;
+    if (first) names.push_back(first);
+    for (const auto& candidate : known) {
+        if (std::find(names.begin(), names.end(), candidate.second) == names.end()) names.push_back(candidate.second);
+    }
     return names;
 }
 

@@ -21,7 +21,8 @@ class EngineTensor:
     Attributes:
         shape: Of one sample, (C, H, W) or (F,).
         layout: "sliced bits" (maps of bits, channel after channel), "planar float32", "planar uint8",
-            "planar int32 (sums)", or for a vector "row of bits", "row of float32" and so on.
+            "planar int32 (sums)", "planar int16 (fixed point)", or for a vector "row of bits", "row of float32" and so
+            on.
     """
 
     shape: tuple[int, ...]

@@ -13,7 +13,5 @@ def cpu() -> tuple[str, frozenset[str]]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return name, frozenset()
-    fields = [line.split(":", 1) for line in lines if ":" in line]
-    named = [value.strip() for key, value in fields if key.strip() == "model name"]
-    flags = [value for key, value in fields if key.strip().lower() in ("flags", "features")]
-    return named[0] if named else name, frozenset(flags[0].split() if flags else ())
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return found.get("model name", name), frozenset(found.get("flags", found.get("Features", "")).split())
