@@ -47,7 +47,10 @@ template <class Run> Timing time_of(Run run) {
     return {times.front(), times[times.size() / 2], int(times.size())};
 }
 
-void measure(const Kernels& kernels, const char* choice, const Layer& layer, bool is_signed, bool sums) {
+enum Result { bits, sums, window_sums };
+
+void measure(const Kernels& kernels, const char* choice, Layer layer, bool is_signed, Result result) {
+    if (result == window_sums) layer.filters = 1, layer.density = 1;
     std::mt19937 rng(1);
     BinaryConvArgs args;
     const int padding = layer.kernel / 2;
@@ -61,7 +64,8 @@ void measure(const Kernels& kernels, const char* choice, const Layer& layer, boo
     for (uint8_t& w : weight) w = rng() % 100000 < layer.density * 100000;
     std::vector<int32_t> threshold(layer.filters, is_signed ? 1 : int(double(positions) * layer.density / 2));
     args.weight = weight.data();
-    args.threshold = sums ? nullptr : threshold.data();
+    args.threshold = result == bits ? threshold.data() : nullptr;
+    args.window_sum = result == window_sums;
     args.flip = flip.data();
     const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(args, choice);
     if (!conv) return;
@@ -88,8 +92,8 @@ void measure(const Kernels& kernels, const char* choice, const Layer& layer, boo
     std::printf("%-9s %-16s %3dx%-3dx%-3d to %-3d k%d s%d density %.2f %s %s  %8.2f us least %8.2f median %6d runs "
                 "%6.0f GMAC/s  prepare %.2f us\n",
                 kernels.name, conv->name(), layer.height, layer.width, layer.channels, layer.filters, layer.kernel,
-                layer.stride, layer.density, is_signed ? "-1/+1" : "0/1  ", sums ? "sums" : "bits", 1e6 * all.least,
-                1e6 * all.median, all.runs, products / all.least * 1e-9, 1e6 * preparation.least);
+                layer.stride, layer.density, is_signed ? "-1/+1" : "0/1  ", result == bits ? "bits" : "sums",
+                1e6 * all.least, 1e6 * all.median, all.runs, products / all.least * 1e-9, 1e6 * preparation.least);
     std::fflush(stdout);
     std::free(in);
     std::free(out);
@@ -126,9 +130,11 @@ int main(int argc, char** argv) {
             if (kernels == &reference_kernels()) continue;
             if (isa != "all" && isa != kernels->name) continue;
             for (const std::string& c : choices) {
-                if (layer.density == 0.5) measure(*kernels, c.c_str(), layer, true, false);
-                measure(*kernels, c.c_str(), layer, false, false);
-                if (choices.size() == 1 && layer.density == 0.5) measure(*kernels, c.c_str(), layer, true, true);
+                if (layer.density == 0.5) measure(*kernels, c.c_str(), layer, true, bits);
+                measure(*kernels, c.c_str(), layer, false, bits);
+                if (choices.size() > 1 || layer.density != 0.5) continue;
+                measure(*kernels, c.c_str(), layer, true, sums);
+                measure(*kernels, c.c_str(), layer, true, window_sums);
             }
         }
     }
