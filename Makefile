@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 NATIVE := $(shell find native CMakeLists.txt -type f 2>/dev/null)
 
-.PHONY: help setup demo test check fuzz native-test test-neon test-dispatch neon-packages qemu-packages bench clean
+.PHONY: help setup demo test check fuzz native-test test-neon test-dispatch neon-packages qemu-packages bench plots \
+        clean
 help:
 	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
 	@echo "make test    build and run all tests"
@@ -14,7 +15,8 @@ help:
 	@echo "make native-test  the engine alone, every instruction set this machine has: kernels against plain loops, models"
 	@echo "make test-neon    the same for aarch64 with NEON, cross-compiled and emulated by QEMU"
 	@echo "make test-dispatch  which instruction set emulated x86-64 processors get, and its models"
-	@echo "make bench   time binary convolutions and whole networks against PyTorch float32"
+	@echo "make bench   time layers and whole networks in turn with other libraries; adds rows to benchmarks/results"
+	@echo "make plots   draw the plots and tables of docs/benchmarks.md from these rows"
 
 setup: $(STAMP)
 
@@ -77,9 +79,19 @@ neon-packages:
 qemu-packages:
 	$(call require,qemu-x86_64-static:qemu-user-static,test-dispatch)
 
-bench: setup
-	$(BIN)/python benchmarks/conv_layer.py
-	$(BIN)/python benchmarks/networks.py
+bench: setup build/tools/bench_peak
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(BIN)/bw bench --suite layers --output benchmarks/results/layers.csv
+	$(BIN)/bw bench --suite networks --output benchmarks/results/networks.csv
+	build/tools/bench_peak > benchmarks/results/peaks.csv
+
+build/tools/bench_peak: $(STAMP)
+	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/tools --target bench_peak
+
+plots: setup
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
+	$(BIN)/python benchmarks/draw.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -48,6 +48,7 @@ typedef struct bw_options {
     size_t size;     /* bytes of this struct, so that it may grow: sizeof(bw_options) */
     const char *isa; /* instruction set; default: BITWRIGHT_ISA of the environment, else the best of this processor */
     int threads;     /* for calls of bw_run that name no number, 1 to 256; default: 1 */
+    int tune;        /* not 0: choose the kernel of every binary convolution by timing, some seconds at most */
 } bw_options;
 
 typedef enum bw_kind {

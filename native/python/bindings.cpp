@@ -56,6 +56,12 @@ void run(bw::Engine& engine, const Input& x, const Output& out, int threads) {
     engine.run(x.data(), x.shape(0), out.data(), threads);
 }
 
+nb::list list_tensors(const std::vector<bw::TensorType>& types) {
+    nb::list tensors;
+    for (const bw::TensorType& type : types) tensors.append(nb::make_tuple(shape_of(type.shape), bw::layout_name(type)));
+    return tensors;
+}
+
 nb::list describe(const bw::Engine& engine) {
     nb::list steps;
     for (const bw::PlanStep& step : engine.plan().steps) {
@@ -66,6 +72,10 @@ nb::list describe(const bw::Engine& engine) {
         d["fused"] = step.fused;
         d["input_shape"] = shape_of(step.in.shape);
         d["output_shape"] = shape_of(step.out.shape);
+        d["reads"] = list_tensors(step.reads);
+        d["writes"] = list_tensors(step.writes);
+        d["changes"] = step.changes;
+        d["scratch_bytes"] = step.scratch_bytes;
         steps.append(d);
     }
     return steps;
@@ -105,12 +115,15 @@ NB_MODULE(_native, m) {
     nb::register_exception_translator(translate);
     nb::class_<bw::Engine>(m, "Engine")
         .def("__init__", [](bw::Engine* self, const std::string& path, const std::string& isa, const Choices& choices,
-                            double split_above) {
-            new (self) bw::Engine(load_file(path), {isa, choices, split_above});
-        }, "path"_a, "isa"_a = "", "choices"_a = Choices(), "split_above"_a = bw::EngineOptions().split_above)
+                            double split_above, bool tune, const Choices& known) {
+            bw::Model model = load_file(path);
+            const nb::gil_scoped_release released;  // tuning takes a while
+            new (self) bw::Engine(std::move(model), {isa, {choices, tune, known}, split_above});
+        }, "path"_a, "isa"_a = "", "choices"_a = Choices(), "split_above"_a = bw::EngineOptions().split_above,
+             "tune"_a = false, "known"_a = Choices())
         .def("__init__", [](bw::Engine* self, const nb::bytes& data, const std::string& isa, const Choices& choices,
                             double split_above) {
-            new (self) bw::Engine(bw::load_bytes(data.c_str(), data.size()), {isa, choices, split_above});
+            new (self) bw::Engine(bw::load_bytes(data.c_str(), data.size()), {isa, {choices}, split_above});
         }, "data"_a, "isa"_a = "", "choices"_a = Choices(), "split_above"_a = bw::EngineOptions().split_above)
         .def("run", run, "x"_a, "out"_a, "threads"_a = 1)
         .def("describe", describe)
@@ -124,10 +137,12 @@ NB_MODULE(_native, m) {
         .def_prop_ro("input_shape", [](const bw::Engine& e) { return shape_of(e.model().input.shape); })
         .def_prop_ro("output_shape", [](const bw::Engine& e) { return shape_of(e.model().ops.back().out.shape); })
         .def_prop_ro("arena_bytes", [](const bw::Engine& e) { return e.plan().arena_bytes; })
+        .def_prop_ro("tuned", [](const bw::Engine& e) { return e.plan().tuned; })
         .def_prop_ro("meta", [](const bw::Engine& e) {
             nb::dict meta;
             for (const auto& pair : e.model().meta) meta[nb::str(pair.first.c_str(), pair.first.size())] = pair.second;
             return meta;
         });
     m.def("available_isas", bw::available_isas);
+    m.def("find_isa", [](const std::string& isa) { return bw::find_kernels(isa).name; }, "isa"_a);
 }

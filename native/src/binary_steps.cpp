@@ -16,10 +16,12 @@ double cost_of(const BinaryConvArgs& args) {
 
 }  // namespace
 
-std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& args) const {
-    const auto found = choices_.find(o.name);
-    const char* choice = found == choices_.end() ? nullptr : found->second.c_str();
-    std::unique_ptr<BinaryConv> conv = kernels_.binary_conv(args, choice);
+std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& args) {
+    const auto found = options_.choices.find(o.name);
+    const char* choice = found == options_.choices.end() ? nullptr : found->second.c_str();
+    std::unique_ptr<BinaryConv> conv;
+    if (!choice && options_.tune) conv = tune(o, args);
+    if (!conv) conv = kernels_.binary_conv(args, choice);
     if (!conv && (!choice || found->second == "reference")) conv = reference_kernels().binary_conv(args, nullptr);
     if (!conv) {
         throw std::invalid_argument("choices: " + o.name + ": " + kernels_.name + " has no kernel '" + found->second +
@@ -28,12 +30,26 @@ std::unique_ptr<BinaryConv> Builder::choose(const Op& o, const BinaryConvArgs& a
     return conv;
 }
 
+// The kernel that is known to be the fastest, or that proves to be; null where that cannot be said.
+std::unique_ptr<BinaryConv> Builder::tune(const Op& o, const BinaryConvArgs& args) {
+    std::unique_ptr<BinaryConv> conv;
+    const auto known = options_.known.find(o.name);
+    if (known != options_.known.end() && !known->second.empty()) {
+        conv = kernels_.binary_conv(args, known->second.c_str());
+    }
+    if (!conv) conv = tuner_.fastest(args);
+    if (conv) plan_.tuned[o.name] = conv->name();
+    return conv;
+}
+
 // Chooses the kernel, and adds the phase that prepares the input; `to_scratch` is given the buffer of its scratch.
 std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryConvArgs& args, PlanStep& step,
                                                       int& to_scratch) {
     const std::shared_ptr<const BinaryConv> conv = choose(op(index), args);
     step.kernel = conv->name();
-    const int x = read(op(index).inputs[0]), scratch = temporary(conv->scratch_bytes());
+    step.scratch_bytes = conv->scratch_bytes();
+    if (!conv->preparation().empty()) add_change(layout_name(input(index)), conv->preparation());
+    const int x = read(op(index).inputs[0]), scratch = temporary(step.scratch_bytes);
     step.phases.push_back({conv->prepare_units(), cost_of(args) * conv->prepare_share(),
                            [=](const Memory& m, int begin, int end) {
                                conv->prepare(m.at<const uint8_t>(x), m.at<void>(scratch), begin, end);
@@ -45,15 +61,17 @@ std::shared_ptr<const BinaryConv> Builder::start_conv(int index, const BinaryCon
 void Builder::add_conv_to(int index, const BinaryConvArgs& args, PlanStep& step, int to) {
     int scratch;
     const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
+    add_change("counts in registers", layout_name(step.out));
     const double cost = cost_of(args) * (1 - conv->prepare_share());
     step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
         conv->channels(m.at<const void>(scratch), m.at<void>(to), begin, end);
     }});
 }
 
-void Builder::add_conv_through(int index, const BinaryConvArgs& args, PlanStep& step, const Chain& chain) {
+void Builder::add_conv_through(const Group& group, const BinaryConvArgs& args, PlanStep& step) {
     int scratch;
-    const std::shared_ptr<const BinaryConv> conv = start_conv(index, args, step, scratch);
+    const std::shared_ptr<const BinaryConv> conv = start_conv(group.ops[0], args, step, scratch);
+    const Chain chain = make_chain(group, 1);
     const double cost = cost_of(args) * (1 - conv->prepare_share());
     step.phases.push_back({conv->channel_units(), cost, [=](const Memory& m, int begin, int end) {
         const Chain::Steps steps = chain.bind(m);
@@ -80,7 +98,7 @@ void Builder::add_binary(const Group& group) {
         for (size_t i = 1; i < group.ops.size(); ++i) step.fused.push_back(op(group.ops[i]).name);
         step.out = op(group.ops.back()).out;
         args.tail = true;
-        return add_conv_through(index, args, step, make_chain(group, 1));
+        return add_conv_through(group, args, step);
     }
     const int threshold = group.ops.back();
     args.threshold = op(threshold).blobs[0].ints();
@@ -89,6 +107,7 @@ void Builder::add_binary(const Group& group) {
     step.out = {op(threshold).kind, args.out};
     if (group.ops.size() == 2) return add_conv_to(index, args, step, write(threshold + 1));
     const int bits = temporary(step.out.bytes());
+    step.writes.push_back(step.out);
     add_conv_to(index, args, step, bits);
     add_bit_pool(group.ops[1], threshold, bits);
 }
@@ -106,6 +125,7 @@ void Builder::add_bit_pool(int pool, int threshold, int from) {
         take_min[c] = smallest != op(threshold).blobs[1].bit(size_t(c));
     }
     const PoolArgs args{in, step.out.shape, op(pool).window, true, take_min};
+    step.reads.push_back(step.in);
     touch(from);
     const int y = write(threshold + 1);
     const double cost = double(args.out.elements()) * args.window.kh * args.window.kw * 0.02;
@@ -145,6 +165,7 @@ void Builder::add_binary_linear(const Group& group) {
         step.out = op(result).out;
     }
     const int x = read(o.inputs[0]), y = write(result + 1);
+    add_change("counts in registers", layout_name(step.out));
     const ChannelRange range(step.out.shape);
     const double cost = double(args.in) * args.out / kProducts;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.binary_linear](const Memory& m, int begin, int end) {

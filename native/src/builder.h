@@ -3,13 +3,14 @@
 #include "chain.h"
 #include "fuse.h"
 #include "plan.h"
+#include "tune.h"
 
 namespace bw {
 
 class Builder {
 public:
-    Builder(const Model& model, const Kernels& kernels, const std::map<std::string, std::string>& choices)
-        : model_(model), kernels_(kernels), choices_(choices), readers_(find_readers(model)) {}
+    Builder(const Model& model, const Kernels& kernels, const PlanOptions& options)
+        : model_(model), kernels_(kernels), options_(options), readers_(find_readers(model)), tuner_(kernels) {}
 
     Plan build();
 
@@ -18,14 +19,15 @@ private:
     void add_binary(const Group& group);
     void add_window_sum(int op);
     void add_conv_to(int op, const BinaryConvArgs& args, PlanStep& step, int buffer);
-    void add_conv_through(int op, const BinaryConvArgs& args, PlanStep& step, const Chain& chain);
+    void add_conv_through(const Group& group, const BinaryConvArgs& args, PlanStep& step);
     std::shared_ptr<const BinaryConv> start_conv(int op, const BinaryConvArgs& args, PlanStep& step, int& to_scratch);
     void add_binary_linear(const Group& group);
     const uint64_t* rows_of_words(const Blob& bits, int length, int rows);
     void add_bit_pool(int pool, int threshold, int from);
-    std::unique_ptr<BinaryConv> choose(const Op& op, const BinaryConvArgs& args) const;
+    std::unique_ptr<BinaryConv> choose(const Op& op, const BinaryConvArgs& args);
+    std::unique_ptr<BinaryConv> tune(const Op& op, const BinaryConvArgs& args);
     // real_steps.cpp
-    void add_conv(int op);
+    void add_conv(const Group& group);
     void add_linear(int op);
     void add_mean(int op);
     void add_avg_pool(int op);
@@ -48,6 +50,8 @@ private:
     // The buffer of a tensor that the newest step reads, or writes.
     int read(int tensor);
     int write(int tensor);
+    // Notes that the newest step brings data into another layout.
+    void add_change(const std::string& from, const std::string& to);
     // A buffer that only the newest step uses.
     int temporary(size_t bytes);
     int touch(int buffer);
@@ -65,8 +69,9 @@ private:
 
     const Model& model_;
     const Kernels& kernels_;
-    const std::map<std::string, std::string>& choices_;
+    const PlanOptions& options_;
     const std::vector<std::vector<int>> readers_;
+    Tuner tuner_;
     Plan plan_;
     std::vector<int> root_;       // the tensor whose memory a tensor shares
     std::vector<int> buffer_of_;  // by root, -1: none yet

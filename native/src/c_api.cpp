@@ -114,6 +114,7 @@ bw_status open(const bw_options* given, bw_engine** engine, bw_error* error, con
         const bw_options options = checked_options(given);
         bw::EngineOptions how;
         if (options.isa) how.isa = options.isa;
+        how.plan.tune = options.tune;
         bw::Model model = load();
         const std::string* labels = find_meta(model, "labels");
         std::vector<std::string> names = labels ? split_lines(*labels) : std::vector<std::string>();

@@ -47,6 +47,12 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                                                 : Step::load_real;
     Step& start = chain.append(load, first ? -1 : read(tail));
     if (is_short(tail)) set_fraction(start, op(tail - 1));
+    const std::string registers = "float32 in registers";
+    if (first) {
+        add_change("counts in registers", registers);
+    } else if (kind != Kind::real) {
+        add_change(layout_name(model_.type(tail)), registers);
+    }
     for (size_t i = first; i < group.ops.size(); ++i) {
         const int index = group.ops[i];
         const Op& o = op(index);
@@ -68,7 +74,13 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 if (is_short(other)) set_fraction(s, op(other - 1));
                 break;
             }
-            case OpCode::fixed_point: set_fraction(chain.append(Step::fix), o); break;
+            case OpCode::fixed_point:
+                if (is_short(index + 1) && i + 1 == group.ops.size()) {  // nothing else follows
+                    set_fraction(chain.append(Step::fix_and_store, -1, write(index + 1)), o);
+                    return chain;
+                }
+                set_fraction(chain.append(Step::fix), o);
+                break;
             case OpCode::prelu: chain.append(Step::prelu).a = o.blobs[0].floats(); break;
             case OpCode::clamp: {
                 Step& s = chain.append(Step::clamp);
@@ -76,6 +88,7 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 break;
             }
             default:  // Binarize, which leaves the tail as it is
+                add_change(registers, layout_name(o.out));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;
         }

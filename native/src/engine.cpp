@@ -60,7 +60,7 @@ struct Engine::Lease {
 Engine::Engine(Model model, const EngineOptions& options)
     : model_(std::move(model)),
       kernels_(find_kernels(options.isa)),
-      plan_(make_plan(model_, kernels_, options.choices)),
+      plan_(make_plan(model_, kernels_, options.plan)),
       split_above_(options.split_above) {}
 
 Engine::~Engine() {

@@ -1,6 +1,5 @@
 // Runs a model.
 #pragma once
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,9 +12,9 @@
 namespace bw {
 
 struct EngineOptions {
-    std::string isa;                             // empty: BITWRIGHT_ISA, else the best that the processor has
-    std::map<std::string, std::string> choices;  // op name -> kernel of a binary convolution
-    double split_above = 20;                     // microseconds of work below which a layer stays on one thread
+    std::string isa;          // empty: BITWRIGHT_ISA, else the best that the processor has
+    PlanOptions plan;
+    double split_above = 20;  // microseconds of work below which a layer stays on one thread
 };
 
 struct Timing {

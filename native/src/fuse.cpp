@@ -31,13 +31,16 @@ public:
             } else if (code == OpCode::binarize) {
                 if (!join_as_tap(i)) start_chain(i, 0);
             } else if (is_elementwise(code)) {
+                if (take_pixels(i)) continue;
                 if (!extend_chain(i)) start_chain(i, 0);
+            } else if (code == OpCode::conv) {
+                take_conv(i);
             } else {
                 start(i, Group::single);
             }
         }
         std::vector<int> order;
-        for (int g = 0; g < int(groups_.size()); ++g) take_conv(g);
+        for (int g = 0; g < int(groups_.size()); ++g) take_sums(g);
         for (int g = 0; g < int(groups_.size()); ++g) {
             if (!groups_[g].ops.empty()) order.push_back(g);
         }
@@ -79,6 +82,26 @@ private:
         for (int member : {pool, next}) {
             if (member >= 0) groups_[g].ops.push_back(member), group_of_[member] = g;
         }
+    }
+
+    bool take_pixels(int op) {
+        const int next = only_reader(op);
+        if (model_.ops[op].code != OpCode::affine || model_.type(model_.ops[op].inputs[0]).kind != Kind::pixel ||
+            next < 0 || model_.ops[next].code != OpCode::conv) {
+            return false;
+        }
+        take_conv(next);
+        std::vector<int>& members = groups_[group_of_[next]].ops;
+        members.insert(members.begin(), op);
+        group_of_[op] = group_of_[next];
+        return true;
+    }
+
+    void take_conv(int op) {
+        const int g = start(op, Group::conv), next = only_reader(op);
+        if (next < 0 || model_.ops[next].code != OpCode::affine || op + 1 == model_.output()) return;
+        groups_[g].ops.push_back(next);
+        group_of_[next] = g;
     }
 
     // The chain that makes a tensor, or that reads it first of all; -1 if there is none.
@@ -146,8 +169,8 @@ private:
         return true;
     }
 
-    // A convolution runs where the chain on its sums does.
-    void take_conv(int g) {
+    // A binary convolution runs where the chain on its sums does.
+    void take_sums(int g) {
         if (groups_[g].form != Group::chain) return;
         const int conv = first_input(g) - 1;
         if (conv < 0 || model_.ops[conv].code != OpCode::binary_conv || conv + 1 == model_.output()) return;

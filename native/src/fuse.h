@@ -8,9 +8,11 @@ namespace bw {
 // threshold: a BinaryConv or BinaryLinear and the Threshold on its sums; or a BinaryConv, an integer MaxPool and the
 //            Threshold on that, which run as convolution, threshold, pool of bits: a threshold commutes with a maximum.
 // tail:      a BinaryConv and the chain that alone reads its sums.
+// conv:      a Conv; before it the Affine on the pixels of the input if it alone reads that, behind it the Affine that
+//            alone reads its output.
 // chain:     elementwise ops, each on the result of the one before, and Binarize ops that read one of these results.
 struct Group {
-    enum Form { single, threshold, tail, chain } form = single;
+    enum Form { single, threshold, tail, conv, chain } form = single;
     std::vector<int> ops;  // in the order in which they run: a Binarize directly after what it reads
 };
 

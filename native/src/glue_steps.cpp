@@ -34,6 +34,7 @@ void Builder::add_threshold(int index) {
     const int32_t* threshold = o.blobs[0].ints();
     const uint8_t* flip = keep_bits(o.blobs[1]);
     const int x = read(o.inputs[0]), y = write(index + 1);
+    add_change(layout_name(input(index)), layout_name(op(index).out));
     const ChannelRange range(shape);
     const double cost = double(shape.elements()) * 0.1;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.threshold](const Memory& m, int begin, int end) {
@@ -46,6 +47,7 @@ void Builder::add_decode(int index) {
     const Shape shape = op(index).out.shape;
     const bool is_signed = input(index).kind == Kind::sign;
     const int x = read(op(index).inputs[0]), y = write(index + 1);
+    add_change(layout_name(input(index)), layout_name(op(index).out));
     const ChannelRange range(shape);
     const double cost = double(shape.elements()) * 0.1;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.decode](const Memory& m, int begin, int end) {
@@ -58,6 +60,7 @@ void Builder::add_flatten(int index) {
     PlanStep& step = begin(index, kernels_.name);
     const Shape in = input(index).shape;
     const int x = read(op(index).inputs[0]), y = write(index + 1);
+    add_change(layout_name(input(index)), layout_name(op(index).out));
     step.phases.push_back({1, 0, [=, run = kernels_.flatten_bits](const Memory& m, int, int) {
         run(in, m.at<const uint8_t>(x), m.at<uint8_t>(y));
     }});
@@ -123,6 +126,7 @@ void Builder::add_concat(int index) {
 // The output is the input under another name.
 void Builder::add_copy() {
     PlanStep& step = begin(int(model_.ops.size()) - 1, "copy");
+    step.reads = step.writes = {model_.input};
     const size_t bytes = model_.input.bytes();
     step.phases.push_back({1, 0, [=](const Memory& m, int, int) {
         std::memcpy(m.at<uint8_t>(kOutput), m.at<const uint8_t>(kInput), bytes);

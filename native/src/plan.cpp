@@ -7,8 +7,20 @@
 
 namespace bw {
 
-Plan make_plan(const Model& model, const Kernels& kernels, const std::map<std::string, std::string>& choices) {
-    for (const auto& choice : choices) {
+std::string layout_name(const TensorType& type) {
+    const std::string order = type.shape.vector ? "row of " : type.is_bits() ? "sliced " : "planar ";
+    switch (type.kind) {
+        case Kind::real: return order + "float32";
+        case Kind::pixel: return order + "uint8";
+        case Kind::sum: return order + "int32 (sums)";
+        case Kind::sign:
+        case Kind::bit: break;
+    }
+    return order + "bits";
+}
+
+Plan make_plan(const Model& model, const Kernels& kernels, const PlanOptions& options) {
+    for (const auto& choice : options.choices) {
         const bool found = std::any_of(model.ops.begin(), model.ops.end(), [&](const Op& op) {
             return op.name == choice.first && (op.code == OpCode::binary_conv || op.code == OpCode::window_sum);
         });
@@ -17,7 +29,7 @@ Plan make_plan(const Model& model, const Kernels& kernels, const std::map<std::s
                                         "'.");
         }
     }
-    return Builder(model, kernels, choices).build();
+    return Builder(model, kernels, options).build();
 }
 
 Plan Builder::build() {
@@ -39,6 +51,7 @@ Plan Builder::build() {
         switch (group.form) {
             case Group::threshold:
             case Group::tail: add_binary(group); break;
+            case Group::conv: add_conv(group); break;
             case Group::chain: add_chain(group); break;
             case Group::single: add_single(group.ops[0]); break;
         }
@@ -51,7 +64,7 @@ Plan Builder::build() {
 
 void Builder::add_single(int index) {
     switch (op(index).code) {
-        case OpCode::conv: return add_conv(index);
+        case OpCode::conv: return add_conv({Group::conv, {index}});
         case OpCode::linear: return add_linear(index);
         case OpCode::mean: return add_mean(index);
         case OpCode::avg_pool: return add_avg_pool(index);
@@ -75,7 +88,13 @@ void Builder::add_single(int index) {
 }
 
 PlanStep& Builder::begin(int index, const char* kernel) {
-    plan_.steps.push_back({op(index).name, op(index).code, kernel, {}, input(index), op(index).out, {}});
+    PlanStep step;
+    step.name = op(index).name;
+    step.op = op(index).code;
+    step.kernel = kernel;
+    step.in = input(index);
+    step.out = op(index).out;
+    plan_.steps.push_back(std::move(step));
     return plan_.steps.back();
 }
 
@@ -86,13 +105,21 @@ int Builder::touch(int buffer) {
     return buffer;
 }
 
-int Builder::read(int tensor) { return touch(buffer_of_[root_[tensor]]); }
+int Builder::read(int tensor) {
+    plan_.steps.back().reads.push_back(model_.type(tensor));
+    return touch(buffer_of_[root_[tensor]]);
+}
 
 int Builder::write(int tensor) {
     int& buffer = buffer_of_[root_[tensor]];
     const size_t bytes = model_.type(tensor).bytes();
     if (buffer < 0) buffer = temporary(is_short(tensor) ? bytes / 2 : bytes);
+    plan_.steps.back().writes.push_back(model_.type(tensor));
     return touch(buffer);
+}
+
+void Builder::add_change(const std::string& from, const std::string& to) {
+    plan_.steps.back().changes.push_back(from + " -> " + to);
 }
 
 int Builder::temporary(size_t bytes) {

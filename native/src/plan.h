@@ -33,23 +33,37 @@ struct Phase {
 };
 
 struct PlanStep {
-    std::string name;                // of the first op
+    std::string name;                // of the first op, or of the Conv that reads pixels
     OpCode op;
     std::string kernel;
     std::vector<std::string> fused;  // names of the other ops that run in this step
-    TensorType in, out;
+    TensorType in, out;              // what it reads first and makes last
     std::vector<Phase> phases;       // one after another
+    std::vector<TensorType> reads, writes;  // all tensors in memory that it reads, and writes
+    std::vector<std::string> changes;       // of memory layout: "from -> to"
+    size_t scratch_bytes = 0;               // of memory that only this step uses
 };
+
+// How a tensor lies in memory (tensor.h): "sliced bits", "planar float32", "row of bits", ...
+std::string layout_name(const TensorType& type);
 
 struct Plan {
     std::vector<PlanStep> steps;
     std::vector<Buffer> buffers;
     size_t arena_bytes = 0, scratch_bytes = 0;  // for each sample in flight; for each of its threads
     std::vector<Bytes> constants;               // packed weights and the like
+    std::map<std::string, std::string> tuned;   // kernels that were chosen by timing: op name -> kernel name
 };
 
-// `choices` forces the kernel of binary convolutions: op name -> kernel name. Throws std::invalid_argument if there is
-// no such op or kernel. The plan points into the model.
-Plan make_plan(const Model& model, const Kernels& kernels, const std::map<std::string, std::string>& choices);
+// How the kernels of binary convolutions are chosen, by op name; by estimate where nothing else is said.
+struct PlanOptions {
+    std::map<std::string, std::string> choices;  // kernels to use, whatever they take
+    bool tune = false;                           // time the kernels of all others
+    std::map<std::string, std::string> known;    // what tuning found earlier; names of no kernel are passed over
+};
+
+// Throws std::invalid_argument if a choice names no binary convolution or no kernel for it. The plan points into the
+// model.
+Plan make_plan(const Model& model, const Kernels& kernels, const PlanOptions& options);
 
 }  // namespace bw

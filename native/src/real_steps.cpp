@@ -1,20 +1,54 @@
 // Steps of real-valued layers and elementwise chains.
+#include <algorithm>
+
 #include "builder.h"
 
 namespace bw {
 
-void Builder::add_conv(int index) {
+void Builder::add_conv(const Group& group) {
+    const auto is_conv = [&](int member) { return op(member).code == OpCode::conv; };
+    const auto found = std::find_if(group.ops.begin(), group.ops.end(), is_conv);
+    const int index = *found, last = group.ops.back();
     const Op& o = op(index);
     PlanStep& step = begin(index, kernels_.name);
-    ConvArgs args{input(index).shape, o.out.shape, o.window, o.groups, nullptr, o.blobs[1].floats()};
-    float* packed = reinterpret_cast<float*>(keep(kernels_.conv_weight_bytes(args)));
+    step.out = op(last).out;
+    ConvArgs args;
+    args.in = input(index).shape, args.out = o.out.shape;
+    args.window = o.window, args.groups = o.groups;
+    args.bias = o.blobs[1].floats();
+    int source = o.inputs[0];
+    if (found != group.ops.begin()) {
+        const Op& affine = op(group.ops[0]);
+        args.pixel_scale = affine.blobs[0].floats();
+        args.pixel_shift = affine.blobs[1].floats();
+        source = affine.inputs[0];
+        step.in = model_.type(source);
+        step.fused.push_back(affine.name);
+    }
+    if (last != index) {
+        args.scale = op(last).blobs[0].floats();
+        args.shift = op(last).blobs[1].floats();
+        step.fused.push_back(op(last).name);
+    }
+    const int x = read(source), y = write(last + 1);
+    uint8_t* packed = keep(kernels_.conv_weight_bytes(args));
     kernels_.pack_conv(args, o.blobs[0].floats(), packed);
     args.weight = packed;
-    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(kernels_.conv_scratch_bytes(args), 64));
-    const int x = read(o.inputs[0]), y = write(index + 1);
-    const double products = double(o.blobs[0].elements) * double(args.out.pixels());
-    step.phases.push_back({args.out.c, products * 0.03, [=, conv = kernels_.conv](const Memory& m, int begin, int end) {
-        conv(args, m.at<const float>(x), m.at<float>(y), begin, end, m.scratch);
+    const size_t thread_bytes = kernels_.conv_scratch_bytes(args), copy_bytes = kernels_.conv_copy_bytes(args);
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(thread_bytes, 64));
+    step.scratch_bytes = thread_bytes + copy_bytes;
+    if (step.scratch_bytes) add_change(layout_name(step.in), "padded copy");
+    const int copy = copy_bytes ? temporary(copy_bytes) : x;
+    if (copy_bytes) {
+        const double cost = double(args.in.elements()) * 0.2;
+        step.phases.push_back({args.in.c, cost, [=, fill = kernels_.conv_fill](const Memory& m, int begin, int end) {
+            fill(args, m.at<const void>(x), m.at<float>(copy), begin, end);
+        }});
+    }
+    const int units = kernels_.conv_units(args);
+    const double cost = double(o.blobs[0].elements) * double(args.out.pixels()) * 0.02;
+    step.phases.push_back({units, cost, [=, conv = kernels_.conv](const Memory& m, int begin, int end) {
+        conv(args, m.at<const void>(x), m.at<const float>(copy), m.at<float>(y), begin, end, m.scratch);
     }});
 }
 

@@ -134,7 +134,7 @@ Case random_case(bool small_maps) {
         a.in.c = a.groups * pick(1, small_maps ? 70 : 30);
         a.out.c = a.groups * pick(1, small_maps ? 70 : 30);
     }
-    a.window_sum = rng() % 12 == 0;
+    a.window_sum = rng() % 6 == 0;
     if (a.window_sum) a.out.c = a.groups;
     a.input_signed = rng() % 2;
     a.weight_signed = !a.window_sum && rng() % 2;
@@ -190,6 +190,7 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
     a.flip = c.flip.empty() ? nullptr : c.flip.data();
     const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice.c_str());
     if (!conv) {
+        if (choice == "window-sum") return !a.window_sum || a.threshold || a.tail;
         if (choice.rfind("channel-lanes", 0) == 0) return a.window_sum || beyond_lanes(a);
         // runs of one and of six filters are for signed weights
         return !a.weight_signed && (choice == "four-russians-1" || choice == "four-russians-6");
@@ -226,6 +227,16 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
     for (size_t i = out_bytes; i < out.size; i++) same = same && out.data[i] == 0x5A;
     std::free(in);
     return same;
+}
+
+// The names listed for a layer are those that it can be made by, first the one that is chosen where none is named.
+bool check_names(const Kernels& kernels, const BinaryConvArgs& args) {
+    const std::vector<std::string> names = kernels.binary_conv_names(args);
+    for (const std::string& name : names) {
+        const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(args, name.c_str());
+        if (!conv || conv->name() != name) return false;
+    }
+    return !names.empty() && kernels.binary_conv(args, nullptr)->name() == names[0];
 }
 
 bool check_linear(const Kernels& kernels) {
@@ -268,7 +279,7 @@ bool check_linear(const Kernels& kernels) {
 
 int main(int argc, char** argv) {
     const int cases = argc > 1 ? std::atoi(argv[1]) : 400;
-    std::vector<std::string> choices = {"", "sliced-list"};
+    std::vector<std::string> choices = {"", "sliced-list", "window-sum"};
     for (int i = 1; i <= 6; i++) choices.push_back("four-russians-" + std::to_string(i));
     for (int i = 1; i <= 8; i++) choices.push_back("channel-lanes-" + std::to_string(i));
     constexpr int rare = 20;
@@ -285,6 +296,10 @@ int main(int argc, char** argv) {
                     std::printf("WRONG: %s, %s (%s): %s\n", kernels->name, choice.empty() ? "by cost" : choice.c_str(),
                                 used.c_str(), c.describe().c_str());
                 }
+            }
+            runs++;
+            if (!check_names(*kernels, c.args) && wrong++ < 20) {
+                std::printf("WRONG: %s, names: %s\n", kernels->name, c.describe().c_str());
             }
         }
     }

@@ -4,7 +4,15 @@ from numpy import ndarray
 
 class Engine:
     @overload
-    def __init__(self, path: str, isa: str = "", choices: dict[str, str] = ..., split_above: float = 20.0) -> None: ...
+    def __init__(
+        self,
+        path: str,
+        isa: str = "",
+        choices: dict[str, str] = ...,
+        split_above: float = 20.0,
+        tune: bool = False,
+        known: dict[str, str] = ...,
+    ) -> None: ...
     @overload
     def __init__(
         self, data: bytes, isa: str = "", choices: dict[str, str] = ..., split_above: float = 20.0
@@ -23,6 +31,9 @@ class Engine:
     @property
     def arena_bytes(self) -> int: ...
     @property
+    def tuned(self) -> dict[str, str]: ...
+    @property
     def meta(self) -> dict[str, str]: ...
 
 def available_isas() -> list[str]: ...
+def find_isa(isa: str) -> str: ...

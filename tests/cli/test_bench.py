@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from bitwright.cli.bench import random_input
+from bitwright.bench.item import noise
 from bitwright.cli.main import main
 from bitwright.ir.ops import Kind, TensorType
 
@@ -35,11 +35,20 @@ def test_bench_without_torch_says_what_to_install(bw, net, refused):
     refused(bw("bench", net, "--against", "torch", without=["torch"]), 'pip install "bitwright[train]"')
 
 
+def test_layers_need_no_torch(bw) -> None:
+    command = ["bench", "--suite", "layers", "--items", "6x6x16", "--runs", "1", "--peers", "torch"]
+    done = bw(*command, without=["torch"])
+    assert done.returncode == 0, done.stderr
+    assert "density 0.01" in done.stdout and "torch: not installed: torch" in done.stdout
+    done = bw("bench", "--suite", "networks", "--items", "resnet20", without=["torch"])
+    assert done.returncode == 2 and 'pip install "bitwright[train]"' in done.stderr
+
+
 def test_settings_out_of_range_are_refused(bw, net, refused):
     refused(bw("bench", net, "--runs", 0), "runs=0")
     refused(bw("bench", net, "--batch", 0), "--batch")
 
 
 def test_noise_has_the_type_of_the_input():
-    assert random_input(TensorType(Kind.PIXEL, (1, 4, 4)), 3).dtype == np.uint8
-    assert random_input(TensorType(Kind.REAL, (5,)), 3).shape == (3, 5)
+    assert noise(TensorType(Kind.PIXEL, (1, 4, 4)), 3).dtype == np.uint8
+    assert noise(TensorType(Kind.REAL, (5,)), 3).shape == (3, 5)

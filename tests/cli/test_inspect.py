@@ -1,9 +1,13 @@
 import json
 import struct
 
+import numpy as np
 import pytest
 
 from bitwright.format import spec
+from bitwright.format.writer import write
+from bitwright.ir import ops
+from bitwright.ir.ops import Kind, TensorType, Window
 
 KEYS = {"name", "op", "density", "weights", "bits_per_weight", "bytes", "bops", "flops", "kernel"}
 
@@ -29,6 +33,52 @@ def test_inspect_prints_tables(bw, net):
     assert done.returncode == 0, done.stderr
     for word in ("BinaryConv", "the first layer is real", "OPs = BOPs / 64 + FLOPs", "18,432"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("isa", ["reference", "portable"])
+def test_the_plan_names_layouts_and_their_changes(bw, net, isa):
+    done = bw("inspect", net, "--plan", "--isa", isa, "--json", without=["torch"])
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["isa"] == isa and plan["only_reference"] == []
+    steps = {step["name"]: step for step in plan["steps"]}
+    assert steps["inner"]["fused"] == ["bits"]
+    assert steps["inner"]["reads"] == [{"shape": [4, 8, 8], "layout": "sliced bits"}]
+    assert steps["inner"]["writes"] == [{"shape": [8, 8, 8], "layout": "sliced bits"}]
+    assert steps["inner"]["scratch_bytes"] > 0
+    assert ("sliced bits -> 3 shifted copies" in steps["inner"]["changes"]) == (isa != "reference")
+    assert steps["flat"]["changes"] == ["sliced bits -> row of bits"]
+    assert steps["head"]["writes"] == [{"shape": [3], "layout": "row of int32 (sums)"}]
+
+
+def test_the_plan_as_a_table(bw, net):
+    done = bw("inspect", net, "--plan", "--isa", "portable")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "the plan for portable",
+        "4x8x8 sliced bits",
+        "512 row of bits",
+        "changes of layout",
+        "1x8x8 planar uint8",
+    ):
+        assert words in done.stdout
+    assert "Only the reference" not in done.stdout
+
+
+def test_a_layer_that_only_the_reference_takes_is_named(bw, tmp_path):
+    channels = (1 << 19) // 9 + 1  # the fast kernels take up to 1 << 19 weights a filter
+    sign = ops.Binarize(name="sign", inputs=("x",), threshold=np.zeros(channels, np.float32))
+    weight = np.ones((1, channels, 3, 3), np.bool_)
+    conv = ops.BinaryConv(name="huge", inputs=("sign",), weight=weight, signed=True, window=Window((3, 3)))
+    scale = ops.Affine(name="y", inputs=("huge",), scale=np.ones(1, np.float32))
+    write(ops.Graph("x", TensorType(Kind.REAL, (channels, 3, 3)), (sign, conv, scale), "y"), tmp_path / "net.bw")
+    done = bw("inspect", tmp_path / "net.bw", "--plan", "--isa", "portable")
+    assert done.returncode == 0, done.stderr
+    assert "Only the reference kernel takes the shape of huge: these steps are slow." in done.stdout
+
+
+def test_an_unknown_instruction_set_is_refused(bw, net, refused):
+    refused(bw("inspect", net, "--isa", "sse9"), "isa: expected one of reference", "found 'sse9'")
 
 
 def truncated(data):

@@ -11,7 +11,8 @@ from bitwright.format.reader import read
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph, Kind, TensorType
-from bitwright.lower import lower
+from bitwright.lower import lower, stream
+from bitwright.lower.stream import StreamReport
 
 
 def network() -> nn.Module:
@@ -29,7 +30,18 @@ def test_rounding_and_saturation():
     np.testing.assert_array_equal(y, np.float32([[0, 0, 0, 0.25, 0, 0.5, 0, -0.5, 8191.75, 8191.75, -8192, 8191.75]]))
 
 
-def test_export_with_a_fixed_point_stream(tmp_path):
+@pytest.fixture
+def all_sizes(monkeypatch):
+    monkeypatch.setattr(stream, "LEAST_BYTES", 0)
+
+
+def test_small_maps_stay_as_they_are(tmp_path):
+    x = torch.randn(2, 3, 32, 32)
+    report = bw.export(network(), tmp_path / "net.bw", x, stream="int16")
+    assert report.stream == StreamReport({}, 0.0, 0)
+
+
+def test_export_with_a_fixed_point_stream(tmp_path, all_sizes):
     net, x = network(), torch.randn(16, 3, 32, 32)
     exact = bw.export(net, tmp_path / "exact.bw", x)
     report = bw.export(net, tmp_path / "fixed.bw", x, stream="int16")
@@ -52,7 +64,7 @@ def test_export_with_a_fixed_point_stream(tmp_path):
     assert "int16 stream" not in str(exact)
 
 
-def test_the_largest_value_of_the_example_fits_twice(tmp_path):
+def test_the_largest_value_of_the_example_fits_twice(tmp_path, all_sizes):
     net, x = network(), torch.randn(4, 3, 32, 32)
     report = bw.export(net, tmp_path / "net.bw", x, stream="int16")
     assert report.stream is not None

@@ -14,7 +14,7 @@ class Error(ctypes.Structure):
 
 
 class Options(ctypes.Structure):
-    _fields_ = (("size", c_size_t), ("isa", c_char_p), ("threads", c_int))
+    _fields_ = (("size", c_size_t), ("isa", c_char_p), ("threads", c_int), ("tune", c_int))
 
 
 class Tensor(ctypes.Structure):
@@ -96,9 +96,11 @@ class Library:
 class CEngine:
     """An engine of the library; closed at the end of a with-block."""
 
-    def __init__(self, library: Library, file: Path | bytes, isa: str | None = None, threads: int = 0) -> None:
+    def __init__(
+        self, library: Library, file: Path | bytes, isa: str | None = None, threads: int = 0, tune: bool = False
+    ) -> None:
         self.library, self.handle = library, ENGINE()
-        options = Options(ctypes.sizeof(Options), isa.encode() if isa else None, threads)
+        options = Options(ctypes.sizeof(Options), isa.encode() if isa else None, threads, tune)
         if isinstance(file, bytes):
             library.call("bw_open_memory", file, len(file), byref(options), byref(self.handle))
         else:

@@ -273,6 +273,13 @@ def test_files_that_cannot_be_opened_are_refused(library, tmp_path):
             CEngine(library, bad)
 
 
+def test_tuning_changes_no_result(library, rng):
+    graph = classifier(1)
+    x = random_input(graph, rng, 2)
+    with CEngine(library, to_bytes(graph), tune=True) as engine:
+        np.testing.assert_array_equal(engine(x), interpret(graph, x))
+
+
 def test_wrong_options_are_refused(library):
     data = to_bytes(classifier(1))
     with refuses(INVALID_ARGUMENT, "isa: expected one of reference, .*found 'sse9'"):

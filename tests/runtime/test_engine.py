@@ -13,7 +13,7 @@ from bitwright.format.writer import to_bytes, write
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph, Kind, TensorType, Window
-from bitwright.runtime.engine import Engine, available_isas, load
+from bitwright.runtime.engine import Engine, EngineTensor, available_isas, load
 
 
 def small_graph(kind: Kind = Kind.REAL) -> Graph:
@@ -67,6 +67,43 @@ def test_layers_and_their_times(path):
     for times in (engine.profile(runs=3), engine.profile(np.zeros((2, 4, 6, 6), np.float32), runs=2)):
         assert [time.step for time in times] == layers
         assert all(0 < time.min_us <= time.median_us for time in times)
+
+
+@pytest.mark.parametrize("isa", available_isas())
+def test_steps_name_the_layouts_of_all_they_read_and_write(tmp_path, isa):
+    """A residual network: its convolution reads bits and the stream, and writes both."""
+    rng, ones = np.random.default_rng(0), np.ones(8, np.float32)
+    graph = Graph(
+        "x",
+        TensorType(Kind.PIXEL, (8, 6, 6)),
+        (
+            ops.Affine(name="stream", inputs=("x",), scale=ones, shift=-ones),
+            ops.Binarize(name="sign", inputs=("stream",), threshold=ones),
+            ops.BinaryConv(
+                name="conv",
+                inputs=("sign",),
+                weight=rng.random((8, 8, 3, 3)) < 0.5,
+                signed=True,
+                window=Window((3, 3), padding=(1, 1)),
+            ),
+            ops.Affine(name="scale", inputs=("conv",), scale=ones),
+            ops.Add(name="add", inputs=("scale", "stream")),
+            ops.Binarize(name="next", inputs=("add",), threshold=ones),
+            ops.Decode(name="decoded", inputs=("next",)),
+            ops.Add(name="y", inputs=("decoded", "add")),
+        ),
+        "y",
+    )
+    write(graph, tmp_path / "net.bw")
+    first, conv, *_ = load(tmp_path / "net.bw", isa=isa).layers()
+    bits, stream = EngineTensor((8, 6, 6), "sliced bits"), EngineTensor((8, 6, 6), "planar float32")
+    assert first.reads == (EngineTensor((8, 6, 6), "planar uint8"),)
+    assert set(first.writes) == {bits, stream}
+    assert conv.reads == (bits, stream) and set(conv.writes) == {bits, stream}
+    assert "planar uint8 -> float32 in registers" in first.changes
+    assert "counts in registers -> float32 in registers" in conv.changes
+    assert conv.changes[-1] == "float32 in registers -> sliced bits"
+    assert conv.scratch_bytes > 0
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2, 7])

@@ -61,6 +61,14 @@ def test_wirings_share_their_binary_layers(make, every: int, shortcut: str) -> N
     assert all(p.grad is not None for p in net.parameters())
 
 
+def test_the_large_stem_makes_a_quarter_of_the_sides() -> None:
+    net = zoo.resnet18(width=4, stem="large")
+    assert net.stem_pool(net.conv(torch.randn(1, 3, 64, 64))).shape == (1, 4, 16, 16)
+    assert net(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+    assert binary_counts(net, 128) == binary_counts(zoo.resnet18(width=4))
+    assert list(net.state_dict()) == list(zoo.resnet18(width=4).state_dict())
+
+
 def test_shortcuts_carry_the_input_around() -> None:
     net = zoo.resnet20(width=4, shortcut_every=1, shortcut="pad").eval()
     block = net.blocks[6]
@@ -86,3 +94,5 @@ def test_nonlinearity_is_a_choice() -> None:
 def test_unknown_wirings_are_refused(argument: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"{argument}: expected .*, found"):
         zoo.resnet20(**{argument: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"stem: expected .*, found 'huge'"):
+        zoo.resnet18(stem="huge")

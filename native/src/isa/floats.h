@@ -40,9 +40,28 @@ template <class T> inline void store(T* p, Vector<T> v) { std::memcpy(p, &v, siz
 inline Floats broadcast(float x) { return x - Floats{}; }  // x - 0 is x, for -0 too
 inline Ints broadcast(int32_t x) { return x - Ints{}; }
 
+// A number in memory times a vector. With AVX-512 the multiplication itself can spread the number over the lanes.
+// Compilers would do so once for several multiplications, by an instruction that competes with them.
+#if defined(__AVX512F__)
+inline Floats product(const float& x, Floats v) {
+    Floats result;
+    asm("vmulps %2%{1to16%}, %1, %0" : "=v"(result) : "v"(v), "m"(x));
+    return result;
+}
+#else
+inline Floats product(const float& x, Floats v) { return x * v; }
+#endif
+
 inline Floats to_floats(Floats v) { return v; }
 inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
-inline Floats to_floats(Shorts v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
+#if defined(__AVX512F__)
+inline Ints to_ints(Shorts v) { return Ints(_mm512_cvtepi16_epi32(__m256i(v))); }
+#elif defined(__AVX2__)
+inline Ints to_ints(Shorts v) { return Ints(_mm256_cvtepi16_epi32(__m128i(v))); }
+#else
+inline Ints to_ints(Shorts v) { return __builtin_convertvector(v, Ints); }
+#endif
+inline Floats to_floats(Shorts v) { return to_floats(to_ints(v)); }
 inline Shorts to_shorts(Floats v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Shorts); }
 inline Floats to_floats(Bytes v) { return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats); }
 
@@ -114,19 +133,10 @@ inline EightInts widen(const uint16_t* p) {  // signed numbers of 16 bits
 #endif
 }
 
-// The value of a fixed-point step, as Step::fix computes it.
-template <class V> inline V round_fixed(V v, V up, V down, V whole) {
-    const V low = up * 0 - 32768, high = up * 0 + 32767;
-    v *= up;
-    v = v > low ? v : low;
-    v = v < high ? v : high;
-    return ((v + whole) - whole) * down;
-}
-
 inline EightFloats eight(float x) { return x - EightFloats{}; }
 #if defined(__AVX512VL__)
 inline EightFloats to_floats(EightInts v) { return __builtin_convertvector(v, EightFloats); }
-inline EightFloats to_floats(EightShorts v) { return to_floats(__builtin_convertvector(v, EightInts)); }
+inline EightFloats to_floats(EightShorts v) { return to_floats(EightInts(_mm256_cvtepi16_epi32(__m128i(v)))); }
 inline EightShorts to_shorts(EightFloats v) {
     return __builtin_convertvector(__builtin_convertvector(v, EightInts), EightShorts);
 }
@@ -148,6 +158,25 @@ inline uint32_t at_least(EightFloats x, EightFloats t) {
     return bits;
 }
 #endif
+
+// The nearest integers of 16 bits, as floats.
+template <class V> inline V nearest(V v) {
+    const V zero = {}, low = zero - 32768, high = zero + 32767, whole = zero + kWhole;
+    v = v > low ? v : low;
+    v = v < high ? v : high;
+    return (v + whole) - whole;
+}
+
+// The same as shorts.
+inline EightShorts nearest_shorts(EightFloats v) {
+#if defined(__AVX2__)
+    // Conversions round to nearest and give INT_MIN for what is out of range, which is right below but not above.
+    const __m256i k = _mm256_cvtps_epi32(_mm256_min_ps(__m256(v), _mm256_set1_ps(32767)));
+    return EightShorts(_mm_packs_epi32(_mm256_castsi256_si128(k), _mm256_extracti128_si256(k, 1)));
+#else
+    return to_shorts(nearest(v));
+#endif
+}
 
 // at_least of eight vectors in a row, the first in the lowest byte.
 inline uint64_t at_least_64(const EightFloats* x, EightFloats t) {
@@ -177,6 +206,35 @@ inline void copy_floats(float* to, const float* from, int n) {
     }
     for (int i = 0; i + kLanes < n; i += kLanes) store(to + i, load(from + i));
     store(to + n - kLanes, load(from + n - kLanes));
+}
+
+// n zeros, of which there are often few.
+inline void clear_floats(float* to, int n) {
+    static const float zeros[4 * kLanes] = {};
+    if (n <= 4 * kLanes) return copy_floats(to, zeros, n);
+    std::memset(to, 0, n * sizeof *to);
+}
+
+// Lanes 0, 2, 4, ... of a and 1, 3, 5, ... of b, each where it is.
+template <class V> inline V alternate(V a, V b) {
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(a, b, 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(a, b, 0, 9, 2, 11, 4, 13, 6, 15);
+    } else {
+        return __builtin_shufflevector(a, b, 0, 5, 2, 7);
+    }
+}
+
+// Lanes 0, 2, 4, ... and then 1, 3, 5, ...
+template <class V> inline V evens_first(V v) {
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(v, v, 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(v, v, 0, 2, 4, 6, 1, 3, 5, 7);
+    } else {
+        return __builtin_shufflevector(v, v, 0, 2, 1, 3);
+    }
 }
 
 // Eight bytes as a word; those at or behind `end` are taken for zeros.

@@ -14,6 +14,8 @@
 // sign and NaN have one outcome; in max_pool_real and its minimum x is the new element and y the one found so far.
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "../tensor.h"
 
@@ -23,8 +25,12 @@ struct ConvArgs {
     Shape in, out;
     Window window;
     int groups = 1;
-    const float* weight = nullptr;  // as packed by pack_conv
-    const float* bias = nullptr;    // (out) or null
+    const void* weight = nullptr;        // as packed by pack_conv
+    const float* bias = nullptr;         // (out) or null
+    const float* scale = nullptr;        // (out) or null: what leaves is result * scale + shift, each operation rounded
+    const float* shift = nullptr;        // (out) or null
+    const float* pixel_scale = nullptr;  // (in), or null: the input is float32; else uint8, and its values are
+    const float* pixel_shift = nullptr;  // pixel * scale + shift, each operation rounded; the shift may be null
 };
 
 struct LinearArgs {
@@ -43,17 +49,17 @@ struct PoolArgs {
 // One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
 struct Step {
     // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
-    // this ending are to float32.
+    // this ending are to float32; fix_and_store ends a chain.
     enum Op {
         load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
-        store_fixed
+        store_fixed, fix_and_store
     } op;
     const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
     void* target = nullptr;          // binarize: bits; store: float
     const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
     const float* b = nullptr;        // affine: shift or null; level_sum: low
     const float* c = nullptr;        // level_sum: shift or null
-    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, load_fixed, add_fixed, store_fixed too
+    float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
 };
 
@@ -87,6 +93,7 @@ class BinaryConv {
 public:
     virtual ~BinaryConv() = default;
     virtual const char* name() const = 0;         // for `bw inspect`: "sliced-list", "four-russians-4", ...
+    virtual std::string preparation() const { return ""; }  // what prepare makes of the input; empty: nothing
     virtual size_t scratch_bytes() const = 0;
     virtual int prepare_units() const = 0;        // independent parts of the preparation
     virtual int channel_units() const = 0;        // independent groups of output channels
@@ -110,9 +117,12 @@ struct Kernels {
 
     // float32, sums in the order (channel, ky, kx) of multiply then add, taps outside the image left out, bias last
     size_t (*conv_weight_bytes)(const ConvArgs&);
-    void (*pack_conv)(const ConvArgs&, const float* weight, float* packed);  // from the file's order, once
-    size_t (*conv_scratch_bytes)(const ConvArgs&);  // one scratch for each thread
-    void (*conv)(const ConvArgs&, const float* x, float* y, int begin, int end, void* scratch);  // output channels
+    void (*pack_conv)(const ConvArgs&, const float* weight, void* packed);  // from the file's order, once
+    size_t (*conv_copy_bytes)(const ConvArgs&);     // of a copy of the input that conv reads; 0: it needs none
+    size_t (*conv_scratch_bytes)(const ConvArgs&);  // for each thread
+    void (*conv_fill)(const ConvArgs&, const void* x, float* copy, int begin, int end);  // input channels
+    int (*conv_units)(const ConvArgs&);             // independent groups of output channels
+    void (*conv)(const ConvArgs&, const void* x, const float* copy, float* y, int begin, int end, void* scratch);
 
     // 16 partial sums, lane l of the elements with index = l mod 16, folded 8, 4, 2, 1; bias last
     void (*linear)(const LinearArgs&, const float* x, float* y, int begin, int end);
@@ -138,6 +148,8 @@ struct Kernels {
     // the best convolution for these arguments, or null: then the reference is used, and `bw inspect` says so.
     // `choice` forces one by name ("sliced-list", "four-russians-4", ...); null or empty: by cost.
     std::unique_ptr<BinaryConv> (*binary_conv)(const BinaryConvArgs&, const char* choice);
+    // the names that binary_conv takes for these arguments, the cheapest by estimate first
+    std::vector<std::string> (*binary_conv_names)(const BinaryConvArgs&);
 };
 
 const Kernels& reference_kernels();

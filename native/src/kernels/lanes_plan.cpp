@@ -99,6 +99,7 @@ public:
 
     const char* name() const override { return name_.c_str(); }
     size_t scratch_bytes() const override { return results_for(view_.groups * view_.blocks); }
+    std::string preparation() const override { return "counts, channels in the lanes"; }
     int prepare_units() const override { return view_.groups * view_.runs * view_.strips; }
     int channel_units() const override { return view_.groups * view_.blocks; }
     double prepare_share() const override { return 0.95; }
@@ -294,6 +295,14 @@ std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs& args, const char* c
     }
     if (!best_isa) return nullptr;
     return std::make_unique<LanesConv>(args, *best_isa, best);
+}
+
+std::vector<std::string> lanes_names(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
+    std::vector<std::string> names;
+    const bool is_possible = std::any_of(isas, isas + count, [&](const SlicedIsa& isa) { return can_run(args, isa); });
+    if (!is_possible || args.out.pixels() > kFewPixels) return names;
+    for (int most = kMostLanePixels; most >= 1; most--) names.push_back(lanes_name(most));
+    return names;
 }
 
 }  // namespace bw

@@ -9,4 +9,7 @@ namespace bw {
 std::unique_ptr<BinaryConv> make_lanes(const BinaryConvArgs&, const char* choice, const SlicedIsa* isas, int count,
                                        double limit);
 
+// The names that make_lanes takes as a choice, where maps are small enough for them to be worth a trial.
+std::vector<std::string> lanes_names(const BinaryConvArgs&, const SlicedIsa* isas, int count);
+
 }  // namespace bw

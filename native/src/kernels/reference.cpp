@@ -43,27 +43,42 @@ size_t conv_weight_bytes(const ConvArgs& args) {
     return size_t(args.out.c) * (args.in.c / args.groups) * args.window.kh * args.window.kw * sizeof(float);
 }
 
-void pack_conv(const ConvArgs& args, const float* weight, float* packed) {
+void pack_conv(const ConvArgs& args, const float* weight, void* packed) {
     std::memcpy(packed, weight, conv_weight_bytes(args));
 }
 
+size_t conv_copy_bytes(const ConvArgs&) { return 0; }
+
 size_t conv_scratch_bytes(const ConvArgs&) { return 0; }
 
-void conv(const ConvArgs& args, const float* x, float* y, int begin, int end, void*) {
+void conv_fill(const ConvArgs&, const void*, float*, int, int) {}
+
+int conv_units(const ConvArgs& args) { return args.out.c; }
+
+float conv_input(const ConvArgs& args, const void* x, int channel, size_t pixel) {
+    const size_t at = channel * args.in.pixels() + pixel;
+    if (!args.pixel_scale) return static_cast<const float*>(x)[at];
+    const float scaled = float(static_cast<const uint8_t*>(x)[at]) * args.pixel_scale[channel];
+    return args.pixel_shift ? scaled + args.pixel_shift[channel] : scaled;
+}
+
+void conv(const ConvArgs& args, const void* x, const float*, float* y, int begin, int end, void*) {
     const int in_group = args.in.c / args.groups, out_group = args.out.c / args.groups;
     const size_t taps = size_t(args.window.kh) * args.window.kw;
     for (int o = begin; o < end; ++o) {
-        const float* filter = args.weight + o * in_group * taps;
-        const float* image = x + (o / out_group) * in_group * args.in.pixels();
+        const float* filter = static_cast<const float*>(args.weight) + o * in_group * taps;
+        const int first = o / out_group * in_group;
         for (int oy = 0; oy < args.out.h; ++oy) {
             for (int ox = 0; ox < args.out.w; ++ox) {
                 float sum = 0;
                 for (int i = 0; i < in_group; ++i) {
                     each_tap(args.in, args.window, oy, ox, [&](size_t pixel, int tap) {
-                        sum += filter[i * taps + tap] * image[i * args.in.pixels() + pixel];
+                        sum += filter[i * taps + tap] * conv_input(args, x, first + i, pixel);
                     });
                 }
                 if (args.bias) sum += args.bias[o];
+                if (args.scale) sum *= args.scale[o];
+                if (args.shift) sum += args.shift[o];
                 y[o * args.out.pixels() + size_t(oy) * args.out.w + ox] = sum;
             }
         }
@@ -148,6 +163,13 @@ void max_pool_bits(const PoolArgs& args, const uint8_t* x, uint8_t* y, int begin
     }
 }
 
+// The nearest integer of 16 bits, as a float.
+float nearest(float v) {
+    v = v > -32768 ? v : -32768;
+    v = v < 32767 ? v : 32767;
+    return (v + kWhole) - kWhole;
+}
+
 void elementwise(const Shape& shape, const Step* steps, int count, int begin, int end) {
     for (int s = 0; s < count; ++s) {
         if (steps[s].op == Step::binarize) clear_bits(shape, static_cast<uint8_t*>(steps[s].target), begin, end);
@@ -180,14 +202,12 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         break;
                     case Step::load_fixed: v = float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
                     case Step::add_fixed: v += float(static_cast<const int16_t*>(step->source)[at]) * step->high; break;
-                    case Step::fix:
-                        v *= step->low;
-                        v = v > -32768 ? v : -32768;
-                        v = v < 32767 ? v : 32767;
-                        v = ((v + kWhole) - kWhole) * step->high;
-                        break;
+                    case Step::fix: v = nearest(v * step->low) * step->high; break;
                     case Step::store_fixed:
                         static_cast<int16_t*>(step->target)[at] = int16_t(v * step->low);
+                        break;
+                    case Step::fix_and_store:
+                        static_cast<int16_t*>(step->target)[at] = int16_t(nearest(v * step->low));
                         break;
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
@@ -331,16 +351,18 @@ std::unique_ptr<BinaryConv> binary_conv(const BinaryConvArgs& args, const char* 
     return std::make_unique<ReferenceConv>(args);
 }
 
+std::vector<std::string> binary_conv_names(const BinaryConvArgs&) { return {"reference"}; }
+
 }  // namespace
 
 const Kernels& reference_kernels() {
     static const Kernels table = {
         "reference",
-        conv_weight_bytes, pack_conv, conv_scratch_bytes, conv,
+        conv_weight_bytes, pack_conv, conv_copy_bytes, conv_scratch_bytes, conv_fill, conv_units, conv,
         linear,        mean,
         avg_pool,      max_pool<float>, max_pool<int32_t>, max_pool_bits,
         elementwise,   threshold,       decode,            flatten_bits,
-        binary_linear, binary_conv,
+        binary_linear, binary_conv,     binary_conv_names,
     };
     return table;
 }

@@ -94,4 +94,7 @@ struct SlicedIsa {
 // Plans a convolution for the best of the register widths; null if it is beyond the kernels' limits.
 std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs&, const char* choice, const SlicedIsa* isas, int count);
 
+// The names that make_sliced takes as a choice, the cheapest by estimate first.
+std::vector<std::string> sliced_names(const BinaryConvArgs&, const SlicedIsa* isas, int count);
+
 }  // namespace bw

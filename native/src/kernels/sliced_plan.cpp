@@ -29,26 +29,32 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 }
 
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
-double cost_of(const SlicedWeights& weights, SlicedMethod method, const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 0.9, kResult = 14, kTotalRow = 2;
+double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
+               const SlicedGeometry& geometry, const SlicedIsa& isa) {
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 35, kTotalRow = 2;
+    constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
     const int filters = std::min(method.filters, weights.filters);
     const int runs = (weights.filters + method.filters - 1) / method.filters * weights.groups;
     const int units = (runs + geometry.pieces - 1) / geometry.pieces;
+    // The lists of several pieces are as long as the longest of them: beyond the mean by this many deviations.
+    const double excess = 0.5 * std::log2(geometry.pieces);
     // Gathering a register takes as long as its bytes, whatever the adders can do.
-    const double row = geometry.pieces == 1 ? isa.row : kGatheredRow * std::max(isa.row, geometry.bytes / 32.0);
-    double rows = 0, overhead = filters * kResult, totals = 0;
+    const double gathered = std::max(isa.row, geometry.bytes / 32.0);
+    double row = geometry.pieces == 1 ? isa.row : kGatheredRow * gathered;
+    double rows = 0, overhead = filters * (args.tail ? kTailed : kResult), totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
-        rows = listed * positions + 2;
+        rows = listed * positions + 2 + excess * std::sqrt(listed * positions);
         overhead += kClass;
+        if (geometry.pieces > 1) row = kGatheredListRow * gathered;
         if (weights.is_signed) totals = weights.groups * positions * kTotalRow;
     } else {
         const int bits = filters - (method.complementing ? 1 : 0), classes = 1 << bits;
         const double counted = method.complementing ? 1 : 1 - std::pow(1 - density, filters);
         const int lists = method.complementing ? 2 * classes : classes;
         const int planes = bit_width(uint64_t(counted * positions / classes * 1.25));
-        rows = counted * positions + 1.5 * lists;
+        rows = counted * positions + 1.5 * lists + excess * std::sqrt(counted * positions * lists);
         overhead += lists * kClass + (2 * classes - bits - 2) * planes * kAddedPlane;
     }
     rows = units * rows * row + totals * isa.row;
@@ -71,6 +77,11 @@ public:
     }
 
     const char* name() const override { return name_.c_str(); }
+    std::string preparation() const override {
+        const std::string strided = view_.column_step > 1 || view_.row_step > 1 ? ", thinned out" : "";
+        const std::string copies = view_.columns == 1 ? " shifted copy" : " shifted copies";
+        return std::to_string(view_.columns) + copies + strided + (panels_ ? " -> panels of the rows of a block" : "");
+    }
     size_t scratch_bytes() const override { return scratch_bytes_; }
     int prepare_units() const override {
         return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
@@ -256,34 +267,52 @@ private:
     SlicedView view_ = {};
 };
 
-}  // namespace
+// A way to compute a convolution, with its estimated cost.
+struct Candidate {
+    SlicedMethod method;
+    const SlicedIsa* isa;
+    double cost;
+};
 
-std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
-                                        int count) {
-    const TapClasses classes(args);
-    const SlicedIsa* best_isa = nullptr;
-    SlicedMethod best = {1, false};
-    double least = 0;
+// All ways within the kernels' limits, the cheapest first.
+std::vector<Candidate> rank(const BinaryConvArgs& args, const TapClasses& classes, const SlicedIsa* isas, int count) {
+    std::vector<Candidate> found;
     for (int i = 0; i < count; i++) {
         const SlicedGeometry geometry(args, classes, isas[i].bytes);
         const SlicedWeights weights(args, geometry);
         if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
         for (SlicedMethod method : methods(weights.is_signed)) {
-            if (choice && *choice && method_name(method) != choice) continue;
             if (isas[i].lists_only && (!method.is_list() || geometry.pieces > 1)) continue;
-            const double cost = cost_of(weights, method, geometry, isas[i]);
-            if (best_isa && cost >= least) continue;
-            best_isa = &isas[i];
-            best = method;
-            least = cost;
+            found.push_back({method, &isas[i], cost_of(args, weights, method, geometry, isas[i])});
         }
     }
-    const double limit = best_isa ? least : std::numeric_limits<double>::infinity();
-    std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, limit);
-    if (lanes || !best_isa) return lanes;
-    const SlicedGeometry geometry(args, classes, best_isa->bytes);
-    const SlicedWeights weights(args, geometry);
-    return std::make_unique<SlicedConv>(args, *best_isa, classes, geometry, weights, best);
+    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
+    return found;
+}
+
+}  // namespace
+
+std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* choice, const SlicedIsa* isas,
+                                        int count) {
+    const TapClasses classes(args);
+    for (const Candidate& candidate : rank(args, classes, isas, count)) {
+        if (choice && *choice && method_name(candidate.method) != choice) continue;
+        if (std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, candidate.cost)) return lanes;
+        const SlicedGeometry geometry(args, classes, candidate.isa->bytes);
+        const SlicedWeights weights(args, geometry);
+        return std::make_unique<SlicedConv>(args, *candidate.isa, classes, geometry, weights, candidate.method);
+    }
+    return make_lanes(args, choice, isas, count, std::numeric_limits<double>::infinity());
+}
+
+std::vector<std::string> sliced_names(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
+    std::vector<std::string> names;
+    for (const Candidate& candidate : rank(args, TapClasses(args), isas, count)) {
+        const std::string name = method_name(candidate.method);
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    for (const std::string& name : lanes_names(args, isas, count)) names.push_back(name);
+    return names;
 }
 
 }  // namespace bw

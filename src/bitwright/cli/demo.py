@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bitwright.bench.peers.pytorch import torch_call
 from bitwright.cli.arguments import Folder, Json
-from bitwright.cli.bench import torch_call
 from bitwright.cli.evaluate import compare
 from bitwright.cli.export import EXAMPLES, export_model, spread
 from bitwright.cli.networks import Network, open_network

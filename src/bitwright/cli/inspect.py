@@ -1,39 +1,93 @@
 """`bw inspect`: what is in a packed file, layer by layer."""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
 
 from bitwright.cli.arguments import Json, NetworkFile
 from bitwright.cli.output import count, only_json, percent, print_json, print_table
 from bitwright.format.reader import read
 from bitwright.report.summary import Layer, Summary, summarize
 
+if TYPE_CHECKING:
+    from bitwright.runtime.engine import Engine, EngineStep, EngineTensor
 
-def inspect_file(file: NetworkFile, /, *, json: Json = False) -> None:
+
+def inspect_file(
+    file: NetworkFile,
+    /,
+    *,
+    plan: bool = False,
+    isa: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
+    json: Json = False,
+) -> None:
     """Show what is in a packed file, layer by layer, what it costs, and which kernel runs it on this machine.
 
     A kernel is named once for each step of the engine; ops that run within another op's step are "fused".
 
-    Example: bw inspect net.bw
+    Example: bw inspect net.bw --plan
 
     Args:
         file: The packed network.
+        plan: Show the steps as the engine runs them instead: kernels, shapes, and how the data lie in memory.
+        isa: The instruction set to run on; by default BITWRIGHT_ISA of the environment, else the best there is.
         json: Print one JSON object instead of tables.
     """
     with only_json(json):
         from bitwright.runtime.engine import load
 
-        kernels = {}
-        for step in load(file).layers():
-            kernels[step.name] = step.kernel
-            kernels.update((name, "fused") for name in step.fused)
-        graph = read(file)
-        summary = summarize(graph, file.stat().st_size, kernels)
+        engine = load(file, isa=isa)
+        steps = engine.layers()
+    if plan:
+        _show_plan(engine, steps, json)
+    else:
+        _show_layers(file, steps, json)
+
+
+def _show_layers(file: Path, steps: list["EngineStep"], json: bool) -> None:
+    kernels = {}
+    for step in steps:
+        kernels[step.name] = step.kernel
+        kernels.update((name, "fused") for name in step.fused)
+    graph = read(file)
+    summary = summarize(graph, file.stat().st_size, kernels)
     if json:
         print_json({**asdict(summary), "meta": graph.meta, "input": asdict(graph.input_type)})
         return
     columns = ["layer", "op", "output", "density", "bits a weight", "bytes", "BOPs", "FLOPs", "kernel", "note"]
     print_table(f"{file}", columns, [_row(layer) for layer in summary.layers], "lllrrrrrll")
     print_table("Totals", ["", ""], _totals(summary))
+
+
+def _show_plan(engine: "Engine", steps: list["EngineStep"], json: bool) -> None:
+    """The steps in the order in which they run; the ones that no other kernel than the reference takes are named."""
+    slow = [step.name for step in steps if step.kernel == "reference" and engine.isa != "reference"]
+    if json:
+        print_json({"isa": engine.isa, "steps": [asdict(step) for step in steps], "only_reference": slow})
+        return
+    columns = ["step", "op", "kernel", "fused", "reads", "writes", "changes of layout", "scratch bytes"]
+    rows = [
+        [
+            step.name,
+            step.op,
+            step.kernel,
+            "\n".join(step.fused),
+            _tensors(step.reads),
+            _tensors(step.writes),
+            "\n".join(step.changes),
+            count(step.scratch_bytes) if step.scratch_bytes else "",
+        ]
+        for step in steps
+    ]
+    print_table(f"{engine.path}: the plan for {engine.isa}", columns, rows, "lllllllr")
+    if slow:
+        print(f"Only the reference kernel takes the shape of {', '.join(slow)}: these steps are slow.")
+
+
+def _tensors(tensors: tuple["EngineTensor", ...]) -> str:
+    return "\n".join(f"{'x'.join(map(str, tensor.shape))} {tensor.layout}" for tensor in tensors)
 
 
 def _row(layer: Layer) -> list[str]:

@@ -68,13 +68,14 @@ class Network:
         return logits.reshape(len(images), -1)
 
 
-def open_network(path: Path, *, threads: int = 1, engine: EngineName = "native") -> Network:
+def open_network(path: Path, *, threads: int = 1, engine: EngineName = "native", isa: str | None = None) -> Network:
     """Open a packed file.
 
     Args:
         path: The file.
         threads: How many threads run it.
         engine: The native engine, or the slow one in NumPy that says the same.
+        isa: The native engine's instruction set; by default BITWRIGHT_ISA of the environment, else the best.
 
     Raises:
         FormatError: If it is not a bitwright file, or is damaged.
@@ -89,7 +90,7 @@ def open_network(path: Path, *, threads: int = 1, engine: EngineName = "native")
         return Network(path, graph, NumpyEngine(path))
     from bitwright.runtime.engine import load
 
-    return Network(path, graph, load(path, threads=threads))
+    return Network(path, graph, load(path, threads=threads, isa=isa))
 
 
 def labelled_images(source: str, split: str, network: Network) -> tuple[np.ndarray, np.ndarray]:

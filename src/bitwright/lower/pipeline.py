@@ -134,8 +134,8 @@ def export(
             and computes (p / 255 - mean) / std itself, as p * scale + shift.
         labels: Names of the classes, kept in the file; no line breaks.
         stream: How the real values that shortcuts carry are kept between layers. "float32" is what torch computes;
-            "int16" rounds them to fixed-point numbers, whose range the example decides, and is faster: half the memory
-            to move. The report says what that changes on the example.
+            "int16" rounds those of maps from 256 KiB on to fixed-point numbers, whose range the example decides: half
+            the memory to move. The report says what that changes on the example.
 
     Returns:
         What was written, and how it compares.

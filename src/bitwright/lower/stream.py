@@ -3,6 +3,7 @@
 This changes results: each value is rounded to a multiple of 2^-fraction, which is chosen on an example.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from bitwright.ir.limits import MAX_FRACTION
 from bitwright.ir.ops import Graph, Op
 from bitwright.ir.verify import infer, verify
 
+LEAST_BYTES = 1 << 18  # as float32: smaller maps stay in the cache, where rounding costs more than moving
 ROOM = 2.0  # the largest value of the example may be exceeded so many times before it saturates
 LARGEST = 32767
 
@@ -33,7 +35,7 @@ class StreamReport:
 
 
 def fixed_stream(graph: Graph, x: np.ndarray) -> tuple[Graph, StreamReport]:
-    """A graph whose shortcuts carry fixed-point numbers.
+    """A graph whose shortcuts carry fixed-point numbers where maps are large.
 
     Of the two operands of each Add, the one that is made first waits in memory. A FixedPoint behind it serves all its
     readers but the signs, which go on comparing the value that was not rounded.
@@ -70,7 +72,8 @@ def _waiting(graph: Graph) -> list[str]:
     real = {op.name for op in graph.ops} - {graph.output}
     first = {min(op.inputs, key=lambda name: made.get(name, -1)) for op in graph.ops if isinstance(op, ops.Add)}
     types = infer(graph)
-    return [op.name for op in graph.ops if op.name in first & real and types[op.name].kind == ops.Kind.REAL]
+    names = [op.name for op in graph.ops if op.name in first & real and types[op.name].kind == ops.Kind.REAL]
+    return [name for name in names if 4 * math.prod(types[name].shape) >= LEAST_BYTES]
 
 
 def _fraction(values: np.ndarray) -> int:

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from bitwright.runtime.machine import cpu
+
+_VECTORS = ("sse2", "sse4_2", "asimd", "avx", "avx2", "avx512f", "avx512_vnni", "avx512_vpopcntdq")
 _SHORTEST = 1e-3  # seconds; a faster call is repeated within one measurement, so that the clock's own cost vanishes
 
 
@@ -49,12 +51,13 @@ def alternate(calls: Mapping[str, Callable[[], object]], *, runs: int = 50, warm
 
 @dataclass(frozen=True)
 class Machine:
-    """The processor, the system, and the versions of what took part."""
+    """The processor, its vector instructions from the oldest on, the system, and the versions of what took part."""
 
     cpu: str
     cores: int
     system: str
     versions: dict[str, str]
+    vectors: tuple[str, ...] = ()
 
 
 def describe_machine() -> Machine:
@@ -63,7 +66,9 @@ def describe_machine() -> Machine:
     for package in ("bitwright", "numpy", "torch"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return Machine(_cpu_name(), os.cpu_count() or 1, f"{platform.system()} {platform.machine()}", versions)
+    name, flags = cpu()
+    system = f"{platform.system()} {platform.machine()}"
+    return Machine(name, os.cpu_count() or 1, system, versions, tuple(v for v in _VECTORS if v in flags))
 
 
 def _measure(call: Callable[[], object], repeats: int) -> float:
@@ -71,12 +76,3 @@ def _measure(call: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - start) / repeats
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()

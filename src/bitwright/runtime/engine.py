@@ -9,8 +9,23 @@ import numpy as np
 from bitwright import _native
 from bitwright.ir.interpret import check_batch, input_dtype
 from bitwright.ir.ops import Array, Kind, TensorType
+from bitwright.runtime.tuning import TuningResults
 
 MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class EngineTensor:
+    """A tensor in memory, as a step reads or writes it.
+
+    Attributes:
+        shape: Of one sample, (C, H, W) or (F,).
+        layout: "sliced bits" (maps of bits, channel after channel), "planar float32", "planar uint8",
+            "planar int32 (sums)", or for a vector "row of bits", "row of float32" and so on.
+    """
+
+    shape: tuple[int, ...]
+    layout: str
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,10 @@ class EngineStep:
         fused: Names of the other ops that run in this step.
         input_shape: Shape of what the step reads first, one sample.
         output_shape: Shape of what it makes last.
+        reads: All tensors that it reads from memory.
+        writes: All tensors that it writes to memory.
+        changes: Where it brings data into another layout, "from -> to", in the order of the work.
+        scratch_bytes: Memory that it uses beside them: for copies of its input, and the like.
     """
 
     name: str
@@ -32,6 +51,10 @@ class EngineStep:
     fused: tuple[str, ...]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    reads: tuple[EngineTensor, ...]
+    writes: tuple[EngineTensor, ...]
+    changes: tuple[str, ...]
+    scratch_bytes: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +94,10 @@ class Engine:
         threads: From 1 to 256.
         isa: An instruction set from `available_isas()`; by default BITWRIGHT_ISA of the environment, else the best.
         choices: Name of a binary convolution -> name of the kernel to use for it, for experiments.
+        tune: Choose the kernel of every other binary convolution by timing those that take its shape, where an estimate
+            does it otherwise: at most some 50 ms a layer and about 3 seconds in all, behind which the estimate chooses.
+            Results of a network stay the same. What was found is kept for the process, and beside the file as
+            `<path>.tune.json` if that can be written, for later loads on this kind of processor.
 
     Raises:
         FormatError: If it is not a sound bitwright file.
@@ -85,11 +112,18 @@ class Engine:
         threads: int = 1,
         isa: str | None = None,
         choices: Mapping[str, str] | None = None,
+        tune: bool = False,
     ) -> None:
         self.path = path
         self.threads = _check_threads(threads)
-        self._native = _native.Engine(os.fspath(path), isa=isa or "", choices=dict(choices or {}))
-        self.isa: str = self._native.isa
+        self.isa: str = _native.find_isa(isa or "")
+        results = TuningResults(path, self.isa) if tune else None
+        known = results.kernels if results else {}
+        self._native = _native.Engine(
+            os.fspath(path), isa=self.isa, choices=dict(choices or {}), tune=tune, known=known
+        )
+        if results:
+            results.keep(self._native.tuned)
         self.input_shape: tuple[int, ...] = self._native.input_shape
         self.input_kind: Kind = Kind(self._native.input_kind)
         self.input_dtype: np.dtype = input_dtype(self.input_kind)
@@ -120,7 +154,12 @@ class Engine:
 
     def layers(self) -> list[EngineStep]:
         """The steps of the engine, in the order in which they run."""
-        return [EngineStep(**{**step, "fused": tuple(step["fused"])}) for step in self._native.describe()]
+        steps = []
+        for step in self._native.describe():
+            texts = {key: tuple(step[key]) for key in ("fused", "changes")}
+            tensors = {key: tuple(EngineTensor(*tensor) for tensor in step[key]) for key in ("reads", "writes")}
+            steps.append(EngineStep(**{**step, **texts, **tensors}))
+        return steps
 
     def profile(self, x: Array | None = None, *, runs: int = 20) -> list[StepTime]:
         """Time every step on one sample and one thread.
@@ -144,7 +183,7 @@ class Engine:
         return [StepTime(step, median, least) for step, (median, least) in zip(self.layers(), times, strict=True)]
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None) -> Engine:
+def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None, tune: bool = False) -> Engine:
     """Load a .bw file into the native engine.
 
     The file stays mapped as long as the engine lives: replace it by another one, as `bitwright.export` does, but do not
@@ -154,13 +193,14 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = No
         path: A file that `bitwright.export` wrote.
         threads: Used by calls that name no number, from 1 to 256.
         isa: An instruction set by name; by default BITWRIGHT_ISA of the environment, else the best there is.
+        tune: Choose kernels by timing them, up to about 3 seconds when a file is first loaded; see `Engine`.
 
     Raises:
         FormatError: If it is not a sound bitwright file.
         OSError: If it cannot be opened.
         ValueError: If the instruction set is not there, or threads is out of range.
     """
-    return Engine(path, threads=threads, isa=isa)
+    return Engine(path, threads=threads, isa=isa, tune=tune)
 
 
 def available_isas() -> list[str]:

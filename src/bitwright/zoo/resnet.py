@@ -1,4 +1,4 @@
-"""Residual networks for small images, with one shortcut for every convolution or for every two.
+"""Residual networks, with one shortcut for every convolution or for every two.
 
 Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; Liu et al., "Bi-Real Net",
 ECCV 2018, for one shortcut per convolution; hardtanh in place of ReLU as in binary networks since.
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 Nonlinearity = Callable[[], nn.Module]
 Shortcut = Literal["conv", "pad"]
+Stem = Literal["small", "large"]
 
 
 class PadChannels(nn.Module):
@@ -92,16 +93,21 @@ class ResNet(nn.Module):
         shortcut_every: int,
         shortcut: Shortcut,
         nonlinearity: Nonlinearity,
+        stem: Stem = "small",
     ) -> None:
         super().__init__()
+        if stem not in ("small", "large"):
+            raise ValueError(f"stem: expected 'small' or 'large', found {stem!r}")
         if shortcut_every not in (1, 2):
             raise ValueError(f"shortcut_every: expected 1 or 2 convolutions, found {shortcut_every}")
         if shortcut not in ("conv", "pad"):
             raise ValueError(f"shortcut: expected 'conv' or 'pad', found {shortcut!r}")
         block = SingleBlock if shortcut_every == 1 else DoubleBlock
-        self.conv = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        kernel, stride, padding = (3, 1, 1) if stem == "small" else (7, 2, 3)
+        self.conv = nn.Conv2d(in_channels, widths[0], kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(widths[0])
         self.act = nonlinearity()
+        self.stem_pool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, 2, padding=1)
         blocks: list[nn.Module] = []
         inputs = widths[0]
         for stage, width in enumerate(widths):
@@ -119,7 +125,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images."""
-        x = self.blocks(self.act(self.bn(self.conv(x))))
+        x = self.blocks(self.stem_pool(self.act(self.bn(self.conv(x)))))
         return self.classifier(self.head_bn(self.flatten(self.pool(x))))
 
 
@@ -130,8 +136,9 @@ def resnet18(
     shortcut_every: int = 2,
     shortcut: Shortcut = "conv",
     nonlinearity: Nonlinearity = nn.Hardtanh,
+    stem: Stem = "small",
 ) -> ResNet:
-    """ResNet-18 for images of about 32x32: 3x3 stem, four stages of four convolutions, 64 to 512 channels.
+    """ResNet-18: a stem, four stages of four convolutions, 64 to 512 channels.
 
     With the defaults 10,985,472 weights are binary.
 
@@ -143,15 +150,18 @@ def resnet18(
         shortcut: where the shape changes: "conv" is a real 1x1 convolution and batch norm (after average pooling by 2
             when there is one shortcut per convolution), "pad" average pooling by 2 and channels of zeros.
         nonlinearity: makes the module after the stem's batch norm and after each sum.
+        stem: "small" is a 3x3 convolution, for images of about 32x32; "large" a 7x7 one of stride 2 and a 3x3 max-pool
+            of stride 2, for images of about 224x224.
 
     Shape:
-        x (N, in_channels, H, W), result (N, num_classes); pooled shortcuts need sides that are multiples of 8.
+        x (N, in_channels, H, W), result (N, num_classes); pooled shortcuts need sides that are multiples of 8,
+        of 32 behind the large stem.
 
     Raises:
-        ValueError: shortcut_every or shortcut is none of the above.
+        ValueError: shortcut_every, shortcut or stem is none of the above.
     """
     widths = [width, 2 * width, 4 * width, 8 * width]
-    return ResNet(widths, 4, num_classes, in_channels, shortcut_every, shortcut, nonlinearity)
+    return ResNet(widths, 4, num_classes, in_channels, shortcut_every, shortcut, nonlinearity, stem)
 
 
 def resnet20(

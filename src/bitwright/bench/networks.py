@@ -1,0 +1,111 @@
+"""The suite of networks: networks of the zoo with random weights, dense and at 95 % sparsity.
+
+Training changes no time. Dense weights are -1 and +1 (`bi_real_net`); sparse ones have a general domain (`sbnn`), with
+the share that the density says at the rarer level in every layer. Our engine reads pixels; peers get images that are
+normalised already.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bitwright.bench.item import DENSE, Item, noise
+from bitwright.bench.peer_graph import pool_before_sign
+from bitwright.ir import ops
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DENSITIES = (DENSE, 0.05)
+PIXELS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+@dataclass(frozen=True)
+class Network:
+    """How to make a network of the zoo, the sides of its square images, and how our engine keeps its stream."""
+
+    make: "Callable[[], nn.Module]"
+    size: int
+    stream: Literal["float32", "int16"] = "float32"
+
+
+def _resnet20() -> "nn.Module":
+    from bitwright import zoo
+
+    return zoo.resnet20()
+
+
+def _vgg_small() -> "nn.Module":
+    from bitwright import zoo
+
+    return zoo.vgg_small()
+
+
+def _resnet18_cifar() -> "nn.Module":
+    from bitwright import zoo
+
+    return zoo.resnet18()
+
+
+def _resnet18() -> "nn.Module":
+    from torch import nn
+
+    from bitwright import zoo
+
+    return zoo.resnet18(num_classes=1000, shortcut_every=1, nonlinearity=nn.Identity, stem="large")
+
+
+NETWORKS = {
+    "resnet20": Network(_resnet20, 32),
+    "vgg_small": Network(_vgg_small, 32),
+    "resnet18-32": Network(_resnet18_cifar, 32),
+    "resnet18-224": Network(_resnet18, 224),
+    "resnet18-224-int16": Network(_resnet18, 224, "int16"),
+}
+
+
+def network_item(name: str, densities: tuple[float, ...] = DENSITIES) -> Item:
+    """One network at each density.
+
+    Args:
+        name: A key of `NETWORKS`.
+        densities: Shares of the binary weights at the rarer level; `DENSE` stands for weights of -1 and +1.
+
+    Raises:
+        ValueError: If there is no such network, or a density not from 0 to 0.5.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"items: expected some of {', '.join(NETWORKS)}, found {name!r}")
+    for density in densities:
+        if not 0 < density <= DENSE:
+            raise ValueError(f"densities: expected shares above 0 and up to {DENSE}, found {density}")
+    network = NETWORKS[name]
+    graphs = {density: _graph(network, density, pixels=True) for density in {DENSE: None, **dict.fromkeys(densities)}}
+    real = pool_before_sign(_graph(network, DENSE, pixels=False))
+    return Item(name, graphs, real, real)
+
+
+def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
+    import torch
+
+    from bitwright.lower.pipeline import lower
+    from bitwright.lower.stream import fixed_stream
+    from bitwright.methods import bi_real_net, sbnn
+    from bitwright.nn.convert import binarize
+    from bitwright.nn.layers import BinaryConv2d
+
+    torch.manual_seed(0)
+    net = network.make()
+    binarize(net, bi_real_net() if density == DENSE else sbnn(sparsity=1 - density))
+    if density != DENSE:
+        with torch.no_grad():
+            for layer in net.modules():
+                if isinstance(layer, BinaryConv2d):
+                    weights = layer.weight.flatten()
+                    low = min(round((1 - density) * len(weights)), len(weights) - 1)
+                    layer.weight -= weights.kthvalue(low + 1).values  # `low` weights become negative
+    shape = (1, 3, network.size, network.size)
+    if not pixels:
+        return lower(net, torch.zeros(shape))
+    graph = lower(net, torch.zeros(shape, dtype=torch.uint8), pixels=PIXELS)
+    return graph if network.stream == "float32" else fixed_stream(graph, noise(graph.input_type, 1))[0]
