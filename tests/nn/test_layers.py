@@ -1,14 +1,19 @@
 """Binary layers: training and deployed arithmetic, modes, precisions."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bitwright.core.binarizers import Step
+from bitwright.core.binarizers import LevelPair, ScaledSign, Sign, Step
+from bitwright.core.estimators import ste
 from bitwright.core.levels import read_levels
 from bitwright.core.method import Method
 from bitwright.methods import bi_real_net, sbnn, xnor_net
+from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain
 from bitwright.nn.convert import binarize
 
 EVERY = lambda name, layer: True  # noqa: E731
@@ -101,3 +106,48 @@ def test_export_sees_one_operator_a_layer() -> None:
     assert targets.count("bitwright.binary_conv2d.default") == targets.count("bitwright.binary_linear.default") == 1
     assert targets.count("bitwright.sign.default") == 4
     assert torch.equal(program.module()(x), net(x))
+
+
+class Weighted(LevelPair):
+    """Levels 0.3 and -0.9, to see which are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.6))
+        self.shift = nn.Parameter(torch.tensor(-0.5))
+
+    def codes(self, x: torch.Tensor) -> torch.Tensor:
+        return ste(x)
+
+
+class InputMean(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return y * x.mean()
+
+
+@pytest.mark.parametrize("weight", [ScaledSign, lambda: GeneralDomain(Sign(), ConnectionBudget(0.5, 0.0))])
+@pytest.mark.parametrize("index", range(6))
+def test_general_levels_on_both_sides_agree_with_training(index: int, weight) -> None:
+    method = Method(weight=lambda layer: weight(), activation=lambda layer: Weighted())
+    layer = binarize(layers()[index], method, where=EVERY)
+    x = torch.randn(2, 6, 7, 7) if isinstance(layer, nn.Conv2d) else torch.randn(2, 3, 7)
+    assert sorted(layer.input_binarizer(x).unique().tolist()) == pytest.approx([-0.9, 0.3])
+    torch.testing.assert_close(layer.eval()(x), layer.train()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_output_is_rescaled_by_the_real_input() -> None:
+    plain = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: Sign())
+    rescaled = replace(plain, rescale=lambda layer: InputMean())
+    layer = nn.Linear(7, 5)
+    x = torch.randn(3, 7)
+    y = binarize(copy.deepcopy(layer), plain, where=EVERY)(x)
+    torch.testing.assert_close(binarize(layer, rescaled, where=EVERY)(x), y * x.mean())
+
+
+def test_real_activations_stay_real_in_both_modes() -> None:
+    method = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: nn.Identity())
+    layer = binarize(nn.Conv2d(6, 9, 3, padding=1), method, where=EVERY)
+    x = torch.randn(2, 6, 7, 7)
+    expected = F.conv2d(x, layer.binarized_weight(), layer.bias, padding=1)
+    assert torch.equal(layer(x), expected)
+    assert torch.equal(layer.eval()(x), expected)

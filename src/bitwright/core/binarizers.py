@@ -1,5 +1,7 @@
 """Binarizers: modules from a real tensor to one of two levels, for weights and activations alike."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 from bitwright.core.estimators import Estimator, Slope, ede, ste, step, straight_through
@@ -84,6 +86,27 @@ class Step(nn.Module):
     def extra_repr(self) -> str:
         """The threshold."""
         return f"threshold={self.threshold}"
+
+
+class LevelPair(nn.Module, ABC):
+    """scale * (code + shift) with code = -1 or +1: an activation binarizer of two levels other than -1/+1 and 0/1.
+
+    The packed network keeps the codes; scale and shift join the layer's output.
+
+    Shape:
+        x any, unchanged; scale and shift 0-d.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """The code of each value, -1 or +1, with the gradient of an estimator."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Binarize x."""
+        return self.scale * (self.codes(x) + self.shift)
 
 
 class ErrorDecay(nn.Module, Scheduled):

@@ -2,6 +2,10 @@
 
 This is the form of the published code, in which the factor K for the input does not occur.
 
+Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind.
+
+Checked: numbers of a published re-implementation in PyTorch.
+
 Reference: Rastegari et al., "XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks", ECCV 2016.
 """
 

@@ -22,7 +22,7 @@ Where = Callable[[str, nn.Module], bool] | Collection[str]
 def binarize(module: M, method: Method, where: Where | None = None) -> M:
     """Make inner layers of a network binary, in place.
 
-    The layers chosen change their class to BinaryConv2d or BinaryLinear and gain two binarizers. The module, the
+    The layers chosen change their class to BinaryConv2d or BinaryLinear and gain what the method makes. The module, the
     layers, their names, Parameters and state-dict keys remain, so float checkpoints load and existing optimizers go on
     working. Parameters that the method adds (the levels of `sbnn`) are new: make the optimizer afterwards.
 
@@ -51,11 +51,12 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
     chosen = _choose(module, where)
     for name, layer in chosen.items():
         _check_layer(name, layer)
-    binarizers = [(method.weight(layer), method.activation(layer)) for layer in chosen.values()]
-    for layer, (weight_binarizer, input_binarizer) in zip(chosen.values(), binarizers, strict=True):
+    factories = {"weight_binarizer": method.weight, "input_binarizer": method.activation, "rescale": method.rescale}
+    added = [{part: make(layer) if make else None for part, make in factories.items()} for layer in chosen.values()]
+    for layer, parts in zip(chosen.values(), added, strict=True):
         layer.__class__ = _BINARY[type(layer)]
-        layer.weight_binarizer = weight_binarizer.to(layer.weight.device).train(layer.training)
-        layer.input_binarizer = input_binarizer.to(layer.weight.device).train(layer.training)
+        for part, made in parts.items():
+            setattr(layer, part, None if made is None else made.to(layer.weight.device).train(layer.training))
     _warn_of_constant_inputs(module, chosen)
     return module
 
