@@ -52,7 +52,7 @@ class _Binary(nn.Module):
         w, pair = self.binarized_weight(), self.input_binarizer
         if not isinstance(pair, LevelPair):
             return self._packed_sum(pair(input), w, self.bias)
-        # scale * (conv(codes, w) + shift * conv(1, w)) + bias: zero padding makes conv(1, w) a map, the same for all inputs
+        # scale * (conv(codes, w) + shift * conv(1, w)) + bias: zero padding makes conv(1, w) a map
         one = torch.ones((1, *input.shape[1:]), dtype=input.dtype, device=input.device)
         y = pair.scale * (self._packed_sum(pair.codes(input), w, None) + pair.shift * self._real_sum(one, w, None))
         return y if self.bias is None else y + self._by_channel(self.bias)
