@@ -4,7 +4,8 @@ from bitwright.methods.bi_real_net import bi_real_net
 from bitwright.methods.binary_connect import binary_connect
 from bitwright.methods.bnn import bnn
 from bitwright.methods.dorefa import dorefa
+from bitwright.methods.recu import recu
 from bitwright.methods.sbnn import sbnn
 from bitwright.methods.xnor_net import xnor_net
 
-__all__ = ["bi_real_net", "binary_connect", "bnn", "dorefa", "sbnn", "xnor_net"]
+__all__ = ["bi_real_net", "binary_connect", "bnn", "dorefa", "recu", "sbnn", "xnor_net"]
