@@ -1,7 +1,12 @@
 """Published methods, one a file: each function makes the `Method` that `binarize` takes."""
 
+from bitwright.methods.ada_bin import ada_bin
 from bitwright.methods.bi_real_net import bi_real_net
+from bitwright.methods.binary_connect import binary_connect
+from bitwright.methods.bnn import bnn
+from bitwright.methods.dorefa import dorefa
+from bitwright.methods.recu import recu
 from bitwright.methods.sbnn import sbnn
 from bitwright.methods.xnor_net import xnor_net
 
-__all__ = ["bi_real_net", "sbnn", "xnor_net"]
+__all__ = ["ada_bin", "bi_real_net", "binary_connect", "bnn", "dorefa", "recu", "sbnn", "xnor_net"]
