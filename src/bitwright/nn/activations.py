@@ -42,3 +42,32 @@ class RPReLU(nn.Module):
     def extra_repr(self) -> str:
         """How many channels."""
         return f"{len(self.slope)}"
+
+
+class FPReLU(nn.Module):
+    """y = positive * x where x > 0, else negative * x, per channel, both slopes learned; a fully parametric ReLU.
+
+    Equal slopes make it linear; (1, 0) is ReLU. They start at 1 and 0.25.
+
+    Shape:
+        x (N, channels, ...), y the same.
+
+    Args:
+        channels: how many channels x has.
+
+    Reference: Su et al., "FTBNN: Rethinking Non-linearity for 1-bit CNNs and Going Beyond", preprint, 2020; the initial
+    slopes are a reconstruction.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.positive = nn.Parameter(torch.ones(channels))
+        self.negative = nn.Parameter(torch.full((channels,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to x."""
+        return x.relu() * by_channel(self.positive, x) + x.clamp(max=0) * by_channel(self.negative, x)
+
+    def extra_repr(self) -> str:
+        """How many channels."""
+        return f"{len(self.positive)}"
