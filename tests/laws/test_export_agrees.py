@@ -13,6 +13,7 @@ NETWORKS = {
     "resnet18": lambda: bw.zoo.resnet18(num_classes=4, in_channels=1, width=4),
 }
 CHAINS = {"vgg_small"}
+REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a file
 
 
 def test_every_network_of_the_zoo_is_here():
@@ -31,7 +32,7 @@ def test_export_agrees(method, network, tmp_path):
         optimizer.step()
         bw.after_step(net)
     report = export(net, tmp_path / "net.bw", torch.randn(8, 1, 16, 16))
-    assert report.bits > 5000
+    assert report.bits > 5000 or (method in REAL_INPUTS and report.bits == 0)
     assert report.differing <= (0 if network in CHAINS else report.bits / 1000)
     assert report.comparison.labels_differing == 0
     assert report.comparison.logits_relative < 1e-5

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitwright import methods
+from bitwright.core.binarizers import LevelPair
 from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.core.levels import check_binarizer, read_levels
 from bitwright.nn.convert import binarize
@@ -46,8 +47,10 @@ def test_binarizers_are_lawful(method, layer: nn.Module, progress: float) -> Non
     weight, activation = method().weight(layer), method().activation(layer)
     set_progress(nn.ModuleList([weight, activation]), progress)
     check_binarizer(weight, shape=tuple(layer.weight.shape))
-    x_shape = (4, layer.in_channels, 5, 5) if isinstance(layer, nn.Conv2d) else (4, layer.in_features)
-    check_binarizer(activation, shape=x_shape, activation=True)
+    if not isinstance(activation, nn.Identity):  # real activations
+        codes = activation.codes if isinstance(activation, LevelPair) else activation
+        x_shape = (4, layer.in_channels, 5, 5) if isinstance(layer, nn.Conv2d) else (4, layer.in_features)
+        check_binarizer(codes, shape=x_shape, activation=True)
     assert len(read_levels(weight(layer.weight)).step) == len(layer.weight)
 
 

@@ -56,6 +56,16 @@ def test_scale_gradient_is_the_product_rule() -> None:
     torch.testing.assert_close(w.grad, alpha * up + s * (up * s).mean(1, keepdim=True))
 
 
+def test_input_scale_of_a_constant_is_that_constant() -> None:
+    layer = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    x = torch.randn(2, 4, 6, 6).sign() * 0.5
+    plain, scaled = (elastic_link(input_scale=k).rescale(layer) for k in (False, True))
+    y = layer(x)
+    match = plain.match(x)
+    inner = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close((scaled(x, y) - match)[inner], (plain(x, y) - match)[inner] / 2)
+
+
 def test_the_surrogate_may_be_chosen() -> None:
     x = torch.tensor([0.5, 1.5], requires_grad=True)
     elastic_link(estimator=approx_sign).activation(nn.Linear(1, 1))(x).sum().backward()

@@ -22,7 +22,7 @@ def test_unequal_slopes_are_not_linear() -> None:
     conv, act = nn.Conv2d(3, 4, 3, bias=False), FPReLU(4)
     x = torch.randn(8, 3, 9, 9)
     assert linearity(nn.Sequential(conv, act), x, conv) < 0.95
-    act.negative.data.copy_(act.positive.data)
+    act.neg_scale.data.copy_(act.pos_scale.data)
     assert linearity(nn.Sequential(conv, act), x, conv) == pytest.approx(1, abs=1e-9)
 
 

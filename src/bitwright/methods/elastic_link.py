@@ -3,7 +3,8 @@
 Every binary layer gets a link, 1x1 convolutions included; a shortcut of the network's own stays.
 
 Deployed: one bit a weight, one real scale a filter, and gamma; the input is kept in real numbers until the sum. Fewer
-outputs than inputs cost one addition for each input left over, more outputs cost none, a stride costs an average pool.
+outputs than inputs cost one addition for each input left over, more outputs cost none, a stride costs an average pool,
+input_scale a box filter over the input.
 
 Checked: against properties only. The paper's text was not at hand, so the exact form is a reconstruction: where gamma
 sits, how channels are squeezed and expanded, the pooling and the estimators.
@@ -38,6 +39,7 @@ def elastic_link(
     gamma: Literal["channel", "layer"] = "channel",
     squeeze: Literal["sum", "mean"] = "sum",
     scale_grad: bool = False,
+    input_scale: bool = False,
     estimator: Estimator = ste,
 ) -> Method:
     """Output gamma * B(x) + T(x), with B(x) = conv(sign(x), mean(abs(w)) * sign(w)) and T of `nn.resize.MatchSize`.
@@ -48,6 +50,8 @@ def elastic_link(
         gamma: one for each output "channel" or one for the "layer"; only with el_norm="inside".
         squeeze: chunks of channels are joined by "sum" or "mean".
         scale_grad: whether mean(abs(w)) passes a gradient to w; otherwise it is a constant.
+        input_scale: whether B(x) has XNOR-Net's factor K too, the mean of abs(x) over each window, a constant to the
+            gradient. The paper is said to leave it out where that works better.
         estimator: of the activations; `approx_sign` where the link joins ReActNet or Bi-Real Net.
 
     Raises:
@@ -62,5 +66,5 @@ def elastic_link(
     return Method(
         weight=lambda layer: TrainedScale() if scale_grad else ScaledSign(),
         activation=lambda layer: Sign(estimator),
-        rescale=lambda layer: ElasticLink(layer, gamma, el_norm == "outside", squeeze),
+        rescale=lambda layer: ElasticLink(layer, gamma, el_norm == "outside", squeeze, input_scale),
     )
