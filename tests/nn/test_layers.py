@@ -8,11 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bitwright import methods
 from bitwright.core.binarizers import LevelPair, ScaledSign, Sign, Step
 from bitwright.core.estimators import ste
 from bitwright.core.levels import read_levels
 from bitwright.core.method import Method
-from bitwright.methods import ada_bin, bi_real_net, binary_connect, bnn, dorefa, recu, sbnn, xnor_net
+from bitwright.methods import (
+    ada_bin,
+    bi_real_net,
+    binary_connect,
+    bnn,
+    dorefa,
+    elastic_link,
+    react_net,
+    real_to_binary,
+    sbnn,
+    xnor_net,
+)
 from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain
 from bitwright.nn.convert import binarize
 
@@ -37,11 +49,15 @@ METHODS = {
     "binary_connect": binary_connect(),
     "bnn": bnn(),
     "dorefa": dorefa(),
+    "elastic_link": elastic_link(input_scale=True),
+    "react_net": react_net(),
+    "real_to_binary": real_to_binary(),
     "sbnn": sbnn(),
     "xnor_net": xnor_net(),
     "xnor_net scaled": xnor_net(input_scale=True),
 }
-COMPILED = METHODS | {"binary_connect stochastic": binary_connect(stochastic=True), "recu": recu()}
+COMPILED = METHODS | {name: getattr(methods, name)() for name in methods.__all__}
+COMPILED["binary_connect stochastic"] = binary_connect(stochastic=True)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
