@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bitwright import methods
 from bitwright.core.binarizers import LevelPair, ScaledSign, Sign, Step
 from bitwright.core.estimators import ste
 from bitwright.core.levels import read_levels
@@ -87,8 +88,9 @@ def test_mixed_precision_trains_and_evaluates() -> None:
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("mixed", [True, False])
-def test_layers_compile_without_a_graph_break(training: bool, mixed: bool) -> None:
-    layer = binarize(nn.Conv2d(4, 3, 3), sbnn(), where=EVERY).train(training)
+@pytest.mark.parametrize("method", methods.__all__)
+def test_layers_compile_without_a_graph_break(method: str, training: bool, mixed: bool) -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), getattr(methods, method)(), where=EVERY).train(training)
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 4, 5, 5)

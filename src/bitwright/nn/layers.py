@@ -42,7 +42,8 @@ class _Binary(nn.Module):
         return self.weight_binarizer(self.weight)
 
     def _runs_packed(self) -> bool:
-        return not self.training and not isinstance(self.input_binarizer, nn.Identity)
+        real = isinstance(self.input_binarizer, nn.Identity) or isinstance(self.weight_binarizer, nn.Identity)
+        return not (self.training or real)
 
     def _trained(self, input: Tensor) -> Tensor:
         return self._real_sum(self.input_binarizer(input), self.binarized_weight(), self.bias)
@@ -67,11 +68,12 @@ class _Binary(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        # A checkpoint of the float network has no entries for what the method added: that keeps what it holds.
-        added = tuple(f"{prefix}{part}." for part in ("weight_binarizer", "input_binarizer", "rescale"))
-        own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(added)}
-        if not own.keys() & state_dict.keys():
-            state_dict.update(own)
+        # A checkpoint of the float network, or of an earlier stage of training, has no entries for what the method
+        # added since: that keeps what it holds.
+        for part in ("weight_binarizer.", "input_binarizer.", "rescale."):
+            own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(prefix + part)}
+            if not own.keys() & state_dict.keys():
+                state_dict.update(own)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )

@@ -1,4 +1,4 @@
-"""`train(recipe, folder)`: one run from recipe to weights, logs and figures, resumable at every epoch."""
+"""One run of one stage, from recipe to weights, logs and figures, resumable at every epoch."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from bitwright.data.pixels import measure_pixels
 from bitwright.errors import RecipeError, RunError
 from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.catalogue import accepted_options, build_network
-from bitwright.train.config import Data, Recipe, read_recipe, write_recipe
+from bitwright.train.config import Data, Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.folder import (
     BEST,
@@ -35,7 +35,7 @@ from bitwright.train.folder import (
     write_results,
     write_whole,
 )
-from bitwright.train.model_file import MODEL, TrainedModel, save_model
+from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
 from bitwright.train.task import Row, Task
 
 
@@ -77,11 +77,7 @@ def train(
     stop_after: int | None = None,
     progress: bool = True,
 ) -> RunResult:
-    """Train by a recipe. All random numbers follow from its seed.
-
-    The folder then holds recipe.toml (resolved), metrics.csv, log.txt, tensorboard/, best.ckpt, last.ckpt,
-    model.safetensors (the kept weights) and results.json. A run that was stopped goes on from its last whole epoch to
-    the same weights, bit for bit, on the same machine with the same number of threads.
+    """Train by a recipe without stages, into a folder; `stages.train` says what it then holds.
 
     Args:
         recipe: The recipe; when resuming, the one in the folder (see `resume_run`).
@@ -104,6 +100,8 @@ def train(
     with _threads(recipe.machine.threads), _quiet():
         torch.manual_seed(recipe.seed)
         net = build_network(recipe)
+        if recipe.start and not resume:
+            load_start(net, recipe.start)
         # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))
@@ -112,27 +110,6 @@ def train(
         task = Task(recipe, net, report=lambda history: _report(folder, log, history, recipe.epochs))
         _fit(task, folder, data, device, resume=resume, stop_after=stop_after, bar=progress and sys.stdout.isatty())
         return _conclude(task, folder, data, device, log)
-
-
-def resume_run(
-    folder: str | Path, *, data: DataSet | None = None, stop_after: int | None = None, progress: bool = True
-) -> RunResult:
-    """Go on with a run that was stopped, from its last whole epoch, by the recipe in its folder.
-
-    Args:
-        folder: The run folder.
-        data: As for `train`.
-        stop_after: As for `train`.
-        progress: As for `train`.
-
-    Raises:
-        RunError: If there is nothing to resume.
-        DataError: If the data set is missing.
-    """
-    folder = Path(folder)
-    prepare_folder(folder, resume=True)
-    recipe = read_recipe(folder / RECIPE)
-    return train(recipe, folder, data=data, resume=True, stop_after=stop_after, progress=progress)
 
 
 def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
