@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
     from bitwright.lower import export
     from bitwright.nn.convert import binarize, binarize_parameter
+    from bitwright.nn.count import count
     from bitwright.runtime.engine import load
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "binarize",
     "binarize_parameter",
     "check_binarizer",
+    "count",
     "distill",
     "export",
     "load",
@@ -43,6 +45,7 @@ _HOME = {
     "binarize": "nn.convert",
     "binarize_parameter": "nn.convert",
     "check_binarizer": "core.levels",
+    "count": "nn.count",
     "export": "lower",
     "load": "runtime.engine",
     "penalty": "core.hooks",

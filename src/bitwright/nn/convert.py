@@ -1,7 +1,7 @@
 """Making layers of an ordinary network binary: `binarize` in place, `binarize_parameter` for layers we do not own."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -28,6 +28,9 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
 
     Only layers whose class is exactly nn.Conv2d or nn.Linear are eligible: subclasses may compute something else.
 
+    A network may say itself how named layers read their input, whatever the method: a mapping `input_binarizers` from
+    names to what makes the binarizer, nn.Identity for weights that multiply a real input.
+
     Args:
         module: any nn.Module.
         method: what makes the binarizers, for example `bw.methods.sbnn()`.
@@ -51,8 +54,8 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
     chosen = _choose(module, where)
     for name, layer in chosen.items():
         _check_layer(name, layer)
-    factories = {"weight_binarizer": method.weight, "input_binarizer": method.activation, "rescale": method.rescale}
-    added = [{part: make(layer) if make else None for part, make in factories.items()} for layer in chosen.values()]
+    own: Mapping[str, Callable[[], nn.Module]] = getattr(module, "input_binarizers", {})
+    added = [_parts(method, layer, own.get(name)) for name, layer in chosen.items()]
     for layer, parts in zip(chosen.values(), added, strict=True):
         layer.__class__ = _BINARY[type(layer)]
         for part, made in parts.items():
@@ -85,6 +88,14 @@ def binarize_parameter(module: nn.Module, name: str, binarizer: nn.Module) -> nn
         raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {', '.join(found) or 'none'}")
     parametrize.register_parametrization(module, name, binarizer.to(found[name].device))
     return module
+
+
+def _parts(method: Method, layer: Layer, own: Callable[[], nn.Module] | None) -> dict[str, nn.Module | None]:
+    """What a layer gains; with an input binarizer of its own, only the weight is the method's."""
+    if own is not None:
+        return {"weight_binarizer": method.weight(layer), "input_binarizer": own(), "rescale": None}
+    rescale = method.rescale(layer) if method.rescale else None
+    return {"weight_binarizer": method.weight(layer), "input_binarizer": method.activation(layer), "rescale": rescale}
 
 
 def _check_method(method: object) -> None:
