@@ -110,21 +110,26 @@ class LevelPair(nn.Module, ABC):
 
 
 class ErrorDecay(nn.Module, Scheduled):
-    """EDE: sign with the slope k*t*(1 - tanh(t*x)^2), where t grows from 0.1 to 10 and k = max(1/t, 1).
+    """EDE: sign with the slope k*t*(1 - tanh(t*x)^2), where t grows from start to end and k = max(1/t, 1).
 
     Shape:
         any, unchanged.
 
+    Args:
+        start: t where training begins.
+        end: t where it ends.
+
     Reference: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural Networks", CVPR 2020.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: float = 0.1, end: float = 10.0) -> None:
         super().__init__()
+        self.start, self.end = start, end
         self.set_progress(0.0)
 
     def set_progress(self, progress: float) -> None:
-        """Sharpen the surrogate: t = 10^(2*progress - 1)."""
-        self.t = 10 ** (2 * progress - 1)
+        """Sharpen the surrogate: t = start * (end / start)^progress."""
+        self.t = self.start * (self.end / self.start) ** progress
         self.k = max(1 / self.t, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Published methods, one a file: each function makes the `Method` that `binarize` takes."""
 
 from bitwright.methods.bi_real_net import bi_real_net
+from bitwright.methods.ir_net import ir_net
 from bitwright.methods.react_net import react_net
 from bitwright.methods.sbnn import sbnn
 from bitwright.methods.xnor_net import xnor_net
 
-__all__ = ["bi_real_net", "react_net", "sbnn", "xnor_net"]
+__all__ = ["bi_real_net", "ir_net", "react_net", "sbnn", "xnor_net"]
