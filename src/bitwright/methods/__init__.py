@@ -4,6 +4,7 @@ from bitwright.methods.bi_real_net import bi_real_net
 from bitwright.methods.ir_net import ir_net
 from bitwright.methods.react_net import react_net
 from bitwright.methods.sbnn import sbnn
+from bitwright.methods.si_bnn import si_bnn
 from bitwright.methods.xnor_net import xnor_net
 
-__all__ = ["bi_real_net", "ir_net", "react_net", "sbnn", "xnor_net"]
+__all__ = ["bi_real_net", "ir_net", "react_net", "sbnn", "si_bnn", "xnor_net"]
