@@ -27,7 +27,7 @@ def distributional_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Shape:
         student and teacher (N, classes), logits; the result is 0-d.
 
-    Reference: Liu et al., "ReActNet", ECCV 2020, equation 7, as in the published code.
+    Reference: Liu et al., "ReActNet", ECCV 2020, as in the published code.
     """
     return soft_cross_entropy(student, teacher.softmax(1))
 
@@ -72,8 +72,7 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tens
     Raises:
         ValueError: the features differ in number or size, or there are none.
 
-    Reference: Martinez et al., "Training Binary Neural Networks with Real-to-Binary Convolutions", ICLR 2020, section
-    4.1.
+    Reference: Martinez et al., "Training Binary Neural Networks with Real-to-Binary Convolutions", ICLR 2020.
     """
     if not student or len(student) != len(teacher):
         raise ValueError(f"expected as many features of both, at least one, found {len(student)} and {len(teacher)}")

@@ -6,8 +6,8 @@ few epochs, then everything:
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(".mapping." in name)      # warm start; afterwards True for all
 
-A step costs several times that of the float network, by the method's nature: for a 3x3 layer of C inputs and outputs a
-mapping takes 9 * 72 * C^3 multiplications a step (the paper's hidden width 2*C), whatever the batch.
+By its nature a step costs a multiple of the float network's: the mapping of a 3x3 layer of C inputs and outputs does
+648 * C^3 multiplications in each forward pass (the paper's hidden width is 2*C), whatever the batch.
 
 Deployed: one bit a weight and one real scale a layer, which folds into the batch norm behind; mappings and latent
 weights are left behind.

@@ -30,7 +30,7 @@ def real_to_binary(reduction: int = 8) -> Method:
     Raises:
         ValueError: reduction is less than 1.
 
-    Reference: Martinez et al., ICLR 2020, section 4.2.
+    Reference: Martinez et al., ICLR 2020.
     """
     if reduction < 1:
         raise ValueError(f"reduction: expected 1 or more, such as 8, found {reduction}")

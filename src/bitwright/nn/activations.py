@@ -28,7 +28,7 @@ class RPReLU(nn.Module):
         channels: how many channels x has.
 
     Reference: Liu et al., "ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions",
-    ECCV 2020, equation 5.
+    ECCV 2020.
     """
 
     def __init__(self, channels: int) -> None:

@@ -16,6 +16,7 @@ from bitwright.train.config import Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
+from bitwright.train.teacher import make_teacher
 
 Row = dict[str, float]
 
@@ -89,6 +90,7 @@ class Task(pl.LightningModule):
         self.diagnostics = Diagnostics(net)
         # A function, not a module: a second registration of the network would double its state-dict keys.
         self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
+        self._teacher = make_teacher(recipe.teacher, recipe.data)  # no module of ours: its weights are not saved
         self._training = Tally()
         self._validation = Tally()
         self._started = 0.0
@@ -125,11 +127,17 @@ class Task(pl.LightningModule):
         x, targets = batch
         if self.recipe.schedule.per == "step":
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
-        logits = self._compiled(x) if self._compiled is not None else self.net(x)
-        logits = logits.float()
-        loss = targets.loss(logits, self.recipe.loss.label_smoothing)
+        run = self.net if self._compiled is None else self._compiled
+        if self._teacher is None:
+            logits = run(x).float()
+            loss = self._label_loss(logits, targets)
+        else:
+            logits, loss = self._teacher.step(self.net, run, x, lambda logits: self._label_loss(logits, targets))
         self._training.add(logits, targets, loss)
         return loss + penalty(self.net, loss)
+
+    def _label_loss(self, logits: Tensor, targets: Targets) -> Tensor:
+        return targets.loss(logits, self.recipe.loss.label_smoothing)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
