@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, Op, TensorType, Window
 from bitwright.ir.verify import output_type, verify
+from bitwright.ir.windows import class_starts
 
 Choose = Callable[[int, int], int]
 FIXED = 48
@@ -71,7 +72,9 @@ class _Builder:
         self.types = {"x": self.input_type}
         self.ops: list[Op] = []
         self.here = "x"
-        if kind == Kind.PIXEL:
+        if kind == Kind.PIXEL and is_map and choose(0, 1):
+            self.pixel_conv()
+        elif kind == Kind.PIXEL:
             self.affine("x")
 
     def add(self, kind: type[Op], /, *inputs: str, **fields) -> str:
@@ -124,6 +127,16 @@ class _Builder:
         channels = self.channels(name)
         shift = self.real(channels) if self.flag() else None
         self.here = self.add(ops.Affine, name, scale=self.real(channels), shift=shift)
+
+    def pixel_conv(self) -> None:
+        window, size = self.window("x", 7), self.types["x"].shape
+        weight = self.rng.integers(-(2**15), 2**15, (self.choose(1, 20), size[0], *window.kernel))
+        taps = weight[0].size
+        weight = (weight // max(1, -(-taps // 256))).astype(np.int16)  # so that 32 bits hold the sums
+        classes = (len(class_starts(window, axis, size[1 + axis])) for axis in (0, 1))
+        shift = self.real(len(weight), *classes) if self.flag() else None
+        scale = self.real(len(weight)) / 2**20
+        self.here = self.add(ops.PixelConv, "x", weight=weight, scale=scale, shift=shift, window=window)
 
     def binarize(self, name: str) -> str:
         kind = Kind.SIGN if self.choose(0, 2) else Kind.BIT

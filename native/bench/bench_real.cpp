@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "axis_classes.h"
 #include "dispatch.h"
 #include "kernels/kernels.h"
 #include "limits.h"
@@ -82,11 +83,48 @@ void bench_conv(const Kernels& k, double peak, const char* name, Shape in, int o
     std::printf("%-9s conv %-33s %9.1f us  %6.1f GMAC/s %3.0f %%\n", k.name, name, us, rate, 100 * rate / peak);
 }
 
+void bench_pixel_conv(const Kernels& k, const char* name, Shape in, int out, Window w) {
+    constexpr int kTurns = 20000;
+    const limits::Limits limit = limits::of(k.name);
+    const double turns = microseconds([&] { limit.multiply_pairs(kTurns); });
+    const double most = double(kTurns) * limit.sums * limit.lanes * 2 / turns / 1e3;
+    PixelConvArgs args;
+    args.in = in;
+    args.window = w;
+    args.out = {out, (in.h + 2 * w.ph - w.kh) / w.sh + 1, (in.w + 2 * w.pw - w.kw) / w.sw + 1};
+    const size_t taps = size_t(in.c) * w.kh * w.kw;
+    std::vector<int16_t> weight(taps * out);
+    for (size_t i = 0; i < weight.size(); i++) weight[i] = int16_t(i * 7919 % 2001);
+    const AxisClasses rows = row_classes(in.h, args.out.h, w), columns = column_classes(in.w, args.out.w, w);
+    std::vector<int> row_class(args.out.h), column_class(args.out.w);
+    rows.fill(row_class.data(), args.out.h), columns.fill(column_class.data(), args.out.w);
+    args.row_class = row_class.data(), args.column_class = column_class.data();
+    args.row_classes = rows.count(), args.column_classes = columns.count();
+    const auto scale = reals(out), shift = reals(size_t(out) * rows.count() * columns.count());
+    args.weight = weight.data(), args.scale = scale.data(), args.shift = shift.data();
+    const std::vector<uint8_t> x(in.elements(), 77);
+    std::vector<float> y(args.out.elements());
+    void* packed = std::aligned_alloc(64, round_up(k.pixel_conv_bytes(args), 64));
+    void* scratch = std::aligned_alloc(64, round_up(k.pixel_conv_scratch_bytes(args), 64));
+    k.pack_pixel_conv(args, packed);
+    args.packed = packed;
+    const double us = microseconds([&] { k.pixel_conv(args, x.data(), y.data(), 0, args.out.h, scratch); });
+    std::free(scratch);
+    std::free(packed);
+    const double rate = double(taps) * double(args.out.elements()) / us / 1e3;
+    std::printf("%-9s pixel_conv %-27s %9.1f us  %6.1f GMAC/s %3.0f %% of %.1f\n", k.name, name, us, rate,
+                100 * rate / most, most);
+}
+
 void bench_convs(const Kernels& k) {
     const double most = peak(k);
     std::printf("%-9s multiplications and additions: %.1f G/s each\n", k.name, most);
     const Window same{3, 3, 1, 1, 1, 1, 1, 1}, half{3, 3, 2, 2, 1, 1, 1, 1}, stem{7, 7, 2, 2, 3, 3, 1, 1};
     bench_conv(k, most, "7x7/2 3->64 224x224 of uint8", {3, 224, 224}, 64, stem, 1, true);
+    bench_pixel_conv(k, "7x7/2 3->64 224x224", {3, 224, 224}, 64, stem);
+    bench_pixel_conv(k, "3x3 3->128 32x32", {3, 32, 32}, 128, same);
+    bench_pixel_conv(k, "3x3 3->16 32x32", {3, 32, 32}, 16, same);
+    bench_pixel_conv(k, "3x3 1->32 28x28", {1, 28, 28}, 32, same);
     bench_conv(k, most, "7x7/2 3->64 224x224", {3, 224, 224}, 64, stem);
     bench_conv(k, most, "3x3 3->128 32x32", {3, 32, 32}, 128, same);
     bench_conv(k, most, "3x3 3->16 32x32", {3, 32, 32}, 16, same);

@@ -31,6 +31,7 @@ private:
     std::unique_ptr<BinaryConv> tune(const Op& op, const BinaryConvArgs& args);
     // real_steps.cpp
     void add_conv(const Group& group);
+    void add_pixel_conv(int op);
     void add_linear(int op);
     void add_mean(int op);
     void add_avg_pool(int op);

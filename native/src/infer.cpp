@@ -3,6 +3,8 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "axis_classes.h"
+
 namespace bw {
 namespace {
 
@@ -108,6 +110,7 @@ public:
                 inputs({{Kind::real}});
                 range("fraction", op_.fraction, 0, kMaxFraction);
                 return x();
+            case OpCode::pixel_conv: return pixel_conv();
         }
         refuse("a known op", to_string(int(op_.code)));
     }
@@ -239,6 +242,16 @@ private:
         return channels(elements / filter);
     }
 
+    TensorType pixel_conv() const {
+        inputs({{Kind::pixel}});
+        const Shape shape = convolve();
+        count("scale", 1, size_t(shape.c));
+        const AxisClasses rows = row_classes(x().shape.h, shape.h, op_.window);
+        const AxisClasses columns = column_classes(x().shape.w, shape.w, op_.window);
+        count("shift", 2, size_t(shape.c) * rows.count() * columns.count());
+        return {Kind::real, shape};
+    }
+
     TensorType level_sum() const {
         inputs({{Kind::sum}, {Kind::sum}});
         const Shape acc = x(0).shape, sums = x(1).shape;
@@ -309,7 +322,7 @@ const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
         "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
-        "FixedPoint"};
+        "FixedPoint", nullptr, "PixelConv"};
     return names[int(code)];
 }
 

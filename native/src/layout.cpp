@@ -18,6 +18,7 @@ Layout layout_of(OpCode code) {
         case OpCode::max_pool: return {8, 0, 1, {bits}, 0b1};
         case OpCode::avg_pool: return {9, 0, 0, {}, 0};
         case OpCode::fixed_point: return {1, 0, 0, {}, 0};
+        case OpCode::pixel_conv: return {8, 0, 3, {i16, f32, f32}, 0b100};
         case OpCode::pad_channels: return {2, 0, 0, {}, 0};
         case OpCode::add:
         case OpCode::decode:

@@ -10,7 +10,7 @@ constexpr uint32_t kVersion = 1, kNone = 0xFFFFFFFF;
 constexpr uint64_t kMaxFile = uint64_t(1) << 31;
 constexpr uint32_t kMaxBlobs = 4 * kMaxOps;
 
-enum Dtype : uint32_t { f32 = 0, i32 = 1, bits = 2, absent_dtype };
+enum Dtype : uint32_t { f32 = 0, i32 = 1, bits = 2, i16 = 3, absent_dtype };
 
 struct Header {
     uint8_t magic[8];

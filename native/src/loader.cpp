@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <unordered_set>
 
@@ -152,14 +153,15 @@ private:
         for (uint32_t i = 0; i < header_.blobs; ++i) {
             const std::string where = "blob " + to_string(i);
             const BlobRecord r = record<BlobRecord>(blob_table_, i);
-            if (r.dtype > bits) refuse(where, "a dtype from 0 to 2", to_string(r.dtype));
+            if (r.dtype >= absent_dtype) refuse(where, "a dtype from 0 to 3", to_string(r.dtype));
             if (r.encoding != 0) refuse(where, "the encoding 0", to_string(r.encoding));
             if (r.reserved != 0) refuse(where, "0 where nothing is stored", to_string(r.reserved));
             if (r.elements < 1 || r.elements > uint32_t(kMaxElements)) {
                 refuse(where, "1 to " + to_string(kMaxElements) + " elements", to_string(r.elements));
             }
             const uint64_t offset = round_up(end, 64);
-            const uint64_t bytes = r.dtype == bits ? (uint64_t(r.elements) + 7) / 8 : uint64_t(r.elements) * 4;
+            const uint64_t bytes = r.dtype == bits ? (uint64_t(r.elements) + 7) / 8
+                                                   : uint64_t(r.elements) * (r.dtype == i16 ? 2 : 4);
             if (r.offset != offset || r.bytes != bytes) {
                 refuse(where, to_string(bytes) + " bytes at " + to_string(offset),
                        to_string(r.bytes) + " at " + to_string(r.offset));
@@ -211,7 +213,7 @@ private:
         for (uint32_t i = 0; i < header_.ops; ++i) {
             const OpRecord r = record<OpRecord>(sizeof(Header), i);
             std::string where = "op " + to_string(i);
-            if (r.code < 1 || r.code > kOpCodes) {
+            if (r.code < 1 || r.code > kOpCodes || !op_name(OpCode(r.code))) {
                 refuse(where, "an opcode from 1 to " + to_string(kOpCodes), to_string(r.code));
             }
             Op op;
@@ -285,10 +287,11 @@ private:
             case OpCode::window_sum:
             case OpCode::max_pool:
             case OpCode::avg_pool:
+            case OpCode::pixel_conv:
                 op.window = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
                 if (op.code == OpCode::avg_pool) {
                     op.count_padding = flag("count_padding", v[8]);
-                } else if (op.code != OpCode::max_pool) {
+                } else if (op.code != OpCode::max_pool && op.code != OpCode::pixel_conv) {
                     op.groups = v[8];
                 }
                 if (op.code == OpCode::binary_conv) op.is_signed = flag("signed", v[9]);
@@ -311,7 +314,22 @@ private:
         }
     }
 
+    // So that 32 bits hold the sums.
+    static void check_pixel_weights(const Op& op) {
+        const size_t filters = size_t(op.out.shape.c), taps = op.blobs[0].elements / filters;
+        for (size_t filter = 0; filter < filters; ++filter) {
+            int64_t sum = 0;
+            for (size_t i = 0; i < taps; ++i) sum += std::abs(int(op.blobs[0].shorts()[filter * taps + i]));
+            if (sum > kMaxPixelWeights) {
+                refuse(op.name + " (" + op_name(op.code) + ")",
+                       "filters whose magnitudes add up to at most " + to_string(kMaxPixelWeights),
+                       to_string(sum) + " in filter " + to_string(filter));
+            }
+        }
+    }
+
     static void check_values(const Op& op) {
+        if (op.code == OpCode::pixel_conv) check_pixel_weights(op);
         const Layout layout = layout_of(op.code);
         for (int i = 0; i < layout.blobs; ++i) {
             if (!op.blobs[i] || layout.dtypes[i] != f32) continue;

@@ -18,13 +18,13 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, pixel_conv = 22
 };
-constexpr int kOpCodes = 20;
+constexpr int kOpCodes = 22;
 
-const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py
+const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a code that means nothing
 
-// A parameter in the file's own encoding: float32, int32, or bits packed lowest first.
+// A parameter in the file's own encoding: float32, int32, int16, or bits packed lowest first.
 struct Blob {
     const uint8_t* data = nullptr;
     size_t elements = 0;
@@ -32,6 +32,7 @@ struct Blob {
     explicit operator bool() const { return data != nullptr; }
     const float* floats() const { return reinterpret_cast<const float*>(data); }
     const int32_t* ints() const { return reinterpret_cast<const int32_t*>(data); }
+    const int16_t* shorts() const { return reinterpret_cast<const int16_t*>(data); }
     bool bit(size_t i) const { return data[i / 8] >> (i % 8) & 1; }
 };
 

@@ -1,6 +1,7 @@
 // Steps of real-valued layers and elementwise chains.
 #include <algorithm>
 
+#include "axis_classes.h"
 #include "builder.h"
 
 namespace bw {
@@ -49,6 +50,32 @@ void Builder::add_conv(const Group& group) {
     const double cost = double(o.blobs[0].elements) * double(args.out.pixels()) * 0.02;
     step.phases.push_back({units, cost, [=, conv = kernels_.conv](const Memory& m, int begin, int end) {
         conv(args, m.at<const void>(x), m.at<const float>(copy), m.at<float>(y), begin, end, m.scratch);
+    }});
+}
+
+void Builder::add_pixel_conv(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, kernels_.name);
+    PixelConvArgs args;
+    args.in = input(index).shape, args.out = o.out.shape, args.window = o.window;
+    args.weight = o.blobs[0].shorts(), args.scale = o.blobs[1].floats(), args.shift = o.blobs[2].floats();
+    const AxisClasses rows = row_classes(args.in.h, args.out.h, o.window);
+    const AxisClasses columns = column_classes(args.in.w, args.out.w, o.window);
+    int* classes = reinterpret_cast<int*>(keep((size_t(args.out.h) + args.out.w) * sizeof(int)));
+    rows.fill(classes, args.out.h), columns.fill(classes + args.out.h, args.out.w);
+    args.row_class = classes, args.column_class = classes + args.out.h;
+    args.row_classes = rows.count(), args.column_classes = columns.count();
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    add_change(layout(o.inputs[0]), "pairs of pixels, int16");
+    uint8_t* packed = keep(kernels_.pixel_conv_bytes(args));
+    kernels_.pack_pixel_conv(args, packed);
+    args.packed = packed;
+    const size_t scratch = kernels_.pixel_conv_scratch_bytes(args);
+    step.scratch_bytes = scratch;
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, round_up(scratch, 64));
+    const double cost = double(o.blobs[0].elements) * double(args.out.pixels()) * 0.01;
+    step.phases.push_back({args.out.h, cost, [=, conv = kernels_.pixel_conv](const Memory& m, int begin, int end) {
+        conv(args, m.at<const uint8_t>(x), m.at<float>(y), begin, end, m.scratch);
     }});
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "axis_classes.h"
 #include "dispatch.h"
 #include "kernels/kernels.h"
 
@@ -154,6 +155,38 @@ void test_conv(const Kernels& k) {
     compare(expected, found, std::string(k.name) + " conv " + text(in, args.window));
 }
 
+void test_pixel_conv(const Kernels& k) {
+    const Shape in{between(1, 5), between(1, 40), between(1, 90)};
+    PixelConvArgs args;
+    args.in = in;
+    args.window = random_window(in, 7);
+    args.out = slid(in, args.window, between(1, 20));
+    const int taps = in.c * args.window.kh * args.window.kw, most = std::min(32767, 8421504 / taps);
+    const auto weight = integers<int16_t>(size_t(args.out.c) * taps, -most, most);
+    const auto x = integers<uint8_t>(in.elements(), chance(0.2) ? 255 : 0, 255);
+    const AxisClasses rows = row_classes(in.h, args.out.h, args.window);
+    const AxisClasses columns = column_classes(in.w, args.out.w, args.window);
+    std::vector<int> row_class(args.out.h), column_class(args.out.w);
+    rows.fill(row_class.data(), args.out.h), columns.fill(column_class.data(), args.out.w);
+    args.row_class = row_class.data(), args.column_class = column_class.data();
+    args.row_classes = rows.count(), args.column_classes = columns.count();
+    const auto scale = reals(args.out.c), shift = reals(size_t(args.out.c) * rows.count() * columns.count());
+    args.weight = weight.data(), args.scale = scale.data();
+    if (chance(0.8)) args.shift = shift.data();
+    Output<float> expected(args.out.elements()), found(args.out.elements());
+    reference_kernels().pixel_conv(args, x.data(), expected.get(), 0, args.out.h, nullptr);
+    void* packed = std::aligned_alloc(64, round_up(k.pixel_conv_bytes(args), 64));
+    void* scratch = std::aligned_alloc(64, round_up(k.pixel_conv_scratch_bytes(args), 64));
+    k.pack_pixel_conv(args, packed);
+    args.packed = packed;
+    in_parts(args.out.h, 1, [&](int begin, int end) {
+        k.pixel_conv(args, x.data(), found.get(), begin, end, scratch);
+    });
+    std::free(scratch);
+    std::free(packed);
+    compare(expected, found, std::string(k.name) + " pixel_conv " + text(in, args.window));
+}
+
 void test_sums(const Kernels& k) {
     const int in = between(1, 100), out = between(1, 20);
     const auto weight = reals(size_t(in) * out), x = reals(in), bias = reals(out);
@@ -295,6 +328,7 @@ int main(int argc, char** argv) {
         if (k == &reference_kernels()) continue;
         for (int i = 0; i < rounds; i++) {
             test_conv(*k);
+            test_pixel_conv(*k);
             test_sums(*k);
             test_pool(*k);
             test_elementwise(*k);

@@ -9,7 +9,7 @@ from bitwright.ir import limits
 from bitwright.ir.ops import Kind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
-DTYPES = {"f32": spec.F32, "i32": spec.I32, "bits": spec.BITS}
+DTYPES = {"f32": spec.F32, "i32": spec.I32, "bits": spec.BITS, "i16": spec.I16}
 
 
 def rows(header: str) -> list[list[str]]:
@@ -70,4 +70,5 @@ def test_limits_are_those_of_the_code():
         limits.MAX_ELEMENTS,
         limits.MAX_WINDOW,
         limits.MAX_TAPS,
+        limits.MAX_PIXEL_WEIGHTS,
     ]

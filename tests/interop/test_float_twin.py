@@ -142,6 +142,20 @@ def test_pixels_real_convolution_pools_and_channels(rng):
     np.testing.assert_allclose(twin, meaning, rtol=1e-4, atol=1e-4)
 
 
+def test_a_convolution_of_pixels_equals_its_twin_inside(rng):
+    conv = ops.PixelConv(
+        name="y",
+        inputs=("x",),
+        weight=rng.integers(-99, 100, (4, 3, 3, 3)).astype(np.int16),
+        scale=real(rng, 4) / 1024,
+        shift=real(rng, 4, 3, 3),
+        window=SAME,
+    )
+    graph = ops.Graph("x", TensorType(Kind.PIXEL, (3, 8, 8)), (conv,), "y")
+    twin, meaning = twin_and_meaning(graph, rng.integers(0, 256, (2, 3, 8, 8), dtype=np.uint8))
+    np.testing.assert_allclose(twin[:, :, 1:-1, 1:-1], meaning[:, :, 1:-1, 1:-1], rtol=1e-4, atol=1e-4)
+
+
 def test_window_sums_on_their_own(rng):
     graph = ops.Graph(
         "x",

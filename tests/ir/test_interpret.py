@@ -63,6 +63,13 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
                 for ky, kx, pixel in taps(op.window, x.shape, at):
                     acc = acc + filter_[i, ky, kx] * x[first_channel(op, x, c) + i, *pixel]
             return acc if op.bias is None else acc + op.bias[c]
+        case ops.PixelConv():
+            inside = [(i, ky, kx, pixel) for i in range(len(x)) for ky, kx, pixel in taps(op.window, x.shape, at)]
+            y = (
+                float32(sum(int(op.weight[c, i, ky, kx]) * int(x[i, *pixel]) for i, ky, kx, pixel in inside))
+                * op.scale[c]
+            )
+            return y if op.shift is None else y + op.shift[c, *(tap_class(op.window, x.shape, at, i) for i in (0, 1))]
         case ops.BinaryConv():
             weight = Kind.SIGN if op.signed else Kind.BIT
             return sum(
@@ -117,6 +124,16 @@ def taps(window: Window, shape, at) -> Iterator[tuple[int, int, tuple[int, int]]
             x = at[2] * window.stride[1] - window.padding[1] + kx * window.dilation[1]
             if 0 <= y < shape[1] and 0 <= x < shape[2]:
                 yield ky, kx, (y, x)
+
+
+def tap_class(window: Window, shape, at, axis: int) -> int:
+    """How often the kernel rows (columns) inside the image have changed on the way to an output row (column)."""
+
+    def inside(o: int) -> list[bool]:
+        starts = o * window.stride[axis] - window.padding[axis]
+        return [0 <= starts + k * window.dilation[axis] < shape[1 + axis] for k in range(window.kernel[axis])]
+
+    return sum(inside(o) != inside(o + 1) for o in range(at[1 + axis]))
 
 
 def in_lanes(values: list[float32]) -> float32:

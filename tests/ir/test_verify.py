@@ -10,11 +10,13 @@ from hypothesis import given
 from bitwright.errors import GraphError
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Graph, Kind, TensorType, Window
-from bitwright.ir.verify import infer, output_size, output_type, verify
+from bitwright.ir.verify import infer, output_type, verify
+from bitwright.ir.windows import output_size
 
 REAL_MAP = TensorType(Kind.REAL, (4, 6, 8))
 SIGN_MAP = TensorType(Kind.SIGN, (4, 6, 8))
 SUM_MAP = TensorType(Kind.SUM, (4, 6, 8))
+PIXEL_MAP = TensorType(Kind.PIXEL, (4, 6, 8))
 REAL_VECTOR = TensorType(Kind.REAL, (4,))
 BIT_VECTOR = TensorType(Kind.BIT, (4,))
 UNIT = Window((1, 1))
@@ -22,6 +24,10 @@ UNIT = Window((1, 1))
 
 def floats(*shape, value=1.0):
     return np.full(shape, value, np.float32)
+
+
+def shorts(*shape, value=1):
+    return np.full(shape, value, np.int16)
 
 
 def bits(*shape):
@@ -52,6 +58,9 @@ def test_random_graphs_are_well_formed(graph):
         (make(ops.Affine, scale=floats(4)), [TensorType(Kind.PIXEL, (4, 6, 8))], REAL_MAP),
         (make(ops.Conv, weight=floats(6, 2, 3, 3), bias=None, window=Window((3, 3), (2, 1), (1, 0)), groups=2),
          [REAL_MAP], TensorType(Kind.REAL, (6, 3, 6))),
+        (make(ops.PixelConv, weight=shorts(6, 4, 3, 3), scale=floats(6), shift=floats(6, 2, 3),
+              window=Window((3, 3), (2, 1), (1, 1))),
+         [PIXEL_MAP], TensorType(Kind.REAL, (6, 3, 8))),
         (make(ops.BinaryConv, weight=bits(5, 4, 3, 2), signed=True, window=Window((3, 2), dilation=(2, 3))),
          [SIGN_MAP], TensorType(Kind.SUM, (5, 2, 5))),
         (make(ops.WindowSum, window=Window((3, 3)), groups=2), [SIGN_MAP], TensorType(Kind.SUM, (2, 4, 6))),
@@ -95,6 +104,13 @@ def test_types_are_derived(op, inputs, expected):
          "expected 2 groups to divide the output channels, found 5 of them"),
         (make(ops.Conv, weight=floats(5, 4, 1, 1), bias=floats(4), window=UNIT), [REAL_MAP], "expected bias of shape"),
         (make(ops.Conv, weight=floats(5, 4, 1, 1), bias=None, window=UNIT), [REAL_VECTOR], r"of shape \(C, H, W\)"),
+        (make(ops.PixelConv, weight=shorts(5, 4, 1, 1), scale=floats(5), window=UNIT), [REAL_MAP],
+         "expected 'a' to be PIXEL, found REAL"),
+        (make(ops.PixelConv, weight=floats(5, 4, 1, 1), scale=floats(5), window=UNIT), [PIXEL_MAP],
+         "expected weight to be int16, found float32"),
+        (make(ops.PixelConv, weight=shorts(5, 4, 3, 3), scale=floats(5), shift=floats(5, 1, 1),
+              window=Window((3, 3), padding=(0, 1))),
+         [PIXEL_MAP], r"expected shift of shape \(5, 1, 3\), found \(5, 1, 1\)"),
         (make(ops.BinaryConv, weight=floats(5, 4, 1, 1), signed=True, window=UNIT), [SIGN_MAP],
          "expected weight to be bool, found float32"),
         (make(ops.BinaryConv, weight=bits(5, 4, 1, 1), signed=True, window=UNIT), [REAL_MAP],

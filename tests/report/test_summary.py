@@ -60,6 +60,15 @@ def test_layers_are_counted(graph):
     assert layers["flat"].bytes == layers["flat"].bops == layers["flat"].flops == 0
 
 
+def test_integers_of_pixels_are_real_weights_of_16_bits():
+    conv = ops.PixelConv(
+        name="y", inputs=("x",), weight=np.ones((8, 3, 3, 3), np.int16), scale=ones(8), window=Window((3, 3))
+    )
+    (layer,) = summarize(Graph("x", TensorType(Kind.PIXEL, (3, 6, 6)), (conv,), "y")).layers
+    assert (layer.weights, layer.bits_per_weight, layer.bytes) == (216, 16.0, 2 * 216 + 4 * 8)
+    assert (layer.bops, layer.flops) == (0, 4 * 4 * 8 * 27)
+
+
 def test_totals_are_sums(graph):
     summary = summarize(graph)
     totals = summary.totals

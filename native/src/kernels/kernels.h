@@ -33,6 +33,19 @@ struct ConvArgs {
     const float* pixel_shift = nullptr;  // pixel * scale + shift, each operation rounded; the shift may be null
 };
 
+// A convolution of pixels with integers of 16 bits: sum * scale + shift, each operation rounded.
+struct PixelConvArgs {
+    Shape in, out;
+    Window window;
+    const int16_t* weight = nullptr;     // in the file's order
+    const float* scale = nullptr;        // (out)
+    const float* shift = nullptr;        // (out, row_classes, column_classes), or null
+    int row_classes = 1, column_classes = 1;
+    const int* row_class = nullptr;      // of each row of the output: axis_classes.h
+    const int* column_class = nullptr;
+    const void* packed = nullptr;        // by pack_pixel_conv
+};
+
 struct LinearArgs {
     int in = 0, out = 0;
     const float* weight = nullptr;  // (out, in), row-major
@@ -123,6 +136,12 @@ struct Kernels {
     void (*conv_fill)(const ConvArgs&, const void* x, float* copy, int begin, int end);  // input channels
     int (*conv_units)(const ConvArgs&);             // independent groups of output channels
     void (*conv)(const ConvArgs&, const void* x, const float* copy, float* y, int begin, int end, void* scratch);
+
+    // the same of pixels, in integers
+    size_t (*pixel_conv_bytes)(const PixelConvArgs&);
+    void (*pack_pixel_conv)(const PixelConvArgs&, void* packed);  // weights and shifts, once
+    size_t (*pixel_conv_scratch_bytes)(const PixelConvArgs&);     // for each thread
+    void (*pixel_conv)(const PixelConvArgs&, const uint8_t* x, float* y, int begin, int end, void* scratch);  // rows
 
     // 16 partial sums, lane l of the elements with index = l mod 16, folded 8, 4, 2, 1; bias last
     void (*linear)(const LinearArgs&, const float* x, float* y, int begin, int end);

@@ -85,6 +85,35 @@ void conv(const ConvArgs& args, const void* x, const float*, float* y, int begin
     }
 }
 
+size_t pixel_conv_bytes(const PixelConvArgs&) { return 0; }
+
+void pack_pixel_conv(const PixelConvArgs&, void*) {}
+
+size_t pixel_conv_scratch_bytes(const PixelConvArgs&) { return 0; }
+
+void pixel_conv(const PixelConvArgs& args, const uint8_t* x, float* y, int begin, int end, void*) {
+    const size_t taps = size_t(args.window.kh) * args.window.kw;
+    for (int o = 0; o < args.out.c; ++o) {
+        const int16_t* filter = args.weight + o * args.in.c * taps;
+        for (int oy = begin; oy < end; ++oy) {
+            for (int ox = 0; ox < args.out.w; ++ox) {
+                int32_t sum = 0;
+                for (int i = 0; i < args.in.c; ++i) {
+                    each_tap(args.in, args.window, oy, ox, [&](size_t pixel, int tap) {
+                        sum += filter[i * taps + tap] * x[i * args.in.pixels() + pixel];
+                    });
+                }
+                float value = float(sum) * args.scale[o];
+                if (args.shift) {
+                    const size_t row = size_t(o) * args.row_classes + args.row_class[oy];
+                    value += args.shift[row * args.column_classes + args.column_class[ox]];
+                }
+                y[o * args.out.pixels() + size_t(oy) * args.out.w + ox] = value;
+            }
+        }
+    }
+}
+
 float fold(float lanes[16]) {
     for (int half = 8; half > 0; half /= 2) {
         for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
@@ -359,6 +388,7 @@ const Kernels& reference_kernels() {
     static const Kernels table = {
         "reference",
         conv_weight_bytes, pack_conv, conv_copy_bytes, conv_scratch_bytes, conv_fill, conv_units, conv,
+        pixel_conv_bytes, pack_pixel_conv, pixel_conv_scratch_bytes, pixel_conv,
         linear,        mean,
         avg_pool,      max_pool<float>, max_pool<int32_t>, max_pool_bits,
         elementwise,   threshold,       decode,            flatten_bits,

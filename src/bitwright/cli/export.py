@@ -24,6 +24,7 @@ def export(
     *,
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.bw", help_behavior_hint="")] = None,
     stream: Literal["float32", "int16"] = "float32",
+    first_layer: Literal["float32", "int16"] = "float32",
     json: Json = False,
 ) -> None:
     """Pack the trained network of a run folder into one file, and compare the two.
@@ -37,6 +38,7 @@ def export(
         run: The run folder, or a model.safetensors of one.
         output: The file to write; by default model.bw in the run folder.
         stream: How shortcuts carry real values: float32, as trained, or int16, rounded and faster.
+        first_layer: How the first convolution computes: float32, as trained, or int16, rounded and faster.
         json: Print one JSON object instead of a few lines.
     """
     for package in ("torch", "safetensors"):
@@ -46,16 +48,22 @@ def export(
     with only_json(json):
         model = load_model(run)
         folder = run if run.is_dir() else run.parent
-        report = export_model(model, output or folder / "model.bw", example_images(model), stream)
+        report = export_model(model, output or folder / "model.bw", example_images(model), stream, first_layer)
     if json:
-        found = {**asdict(report.comparison), "stream": report.stream and asdict(report.stream)}
+        found = asdict(report.comparison)
+        for name, changes in (("stream", report.stream), ("first_layer", report.first_layer)):
+            found[name] = changes and asdict(changes)
         print_json({"path": report.path, "bytes": report.bytes, "images": report.images, **found})
     else:
         print(report)
 
 
 def export_model(
-    model: "TrainedModel", path: Path, images: np.ndarray, stream: Literal["float32", "int16"] = "float32"
+    model: "TrainedModel",
+    path: Path,
+    images: np.ndarray,
+    stream: Literal["float32", "int16"] = "float32",
+    first_layer: Literal["float32", "int16"] = "float32",
 ) -> "ExportReport":
     """Pack a trained network so that the file takes pixels and names its classes.
 
@@ -67,6 +75,7 @@ def export_model(
         path: The file to write.
         images: What the file is compared with torch on.
         stream: As for `bitwright.export`.
+        first_layer: Likewise.
 
     Raises:
         LoweringError: If the network has no place in a graph.
@@ -78,7 +87,8 @@ def export_model(
 
     example = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     pixels = (model.recipe.data.mean, model.recipe.data.std)
-    return lower_and_write(model.net, path, example, pixels=pixels, labels=model.label_names, stream=stream)
+    words = {"pixels": pixels, "labels": model.label_names, "stream": stream, "first_layer": first_layer}
+    return lower_and_write(model.net, path, example, **words)
 
 
 def spread(items: np.ndarray, most: int) -> np.ndarray:

@@ -17,9 +17,10 @@ import numpy as np
 from bitwright.errors import FormatError, GraphError
 from bitwright.format import spec
 from bitwright.format.writer import to_bytes
-from bitwright.ir import limits
+from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
 from bitwright.ir.verify import BITS, output_type
+from bitwright.ir.windows import class_starts
 
 _CHECKED_FROM = 16  # what the checksum covers
 HEADER_BYTES = struct.calcsize(spec.HEADER)
@@ -237,6 +238,8 @@ def _read_op(
         fields[field] = None if absent else blobs.take(index, dtype, f"{where}: {field}")
     if "weight" in fields:
         fields["weight"] = _into_filters(fields, types[0])
+    if kind is ops.PixelConv and fields["shift"] is not None:
+        fields["shift"] = _into_classes(fields, types[0])
     op = kind(name=name, inputs=names, note=note, **fields)
     return op, output_type(op, *types)
 
@@ -264,9 +267,18 @@ def _read_ints(layout: spec.Layout, ints: list[int], where: str) -> dict[str, An
 def _into_filters(fields: dict[str, Any], x: TensorType) -> Array:
     """The elements of a weight as filters over x; left flat, for `output_type` to refuse, where that cannot be."""
     weight = fields["weight"]
-    shape = (x.shape[0] // max(1, fields["groups"]), *fields["window"].kernel) if "window" in fields else x.shape
+    shape = (x.shape[0] // max(1, fields.get("groups", 1)), *fields["window"].kernel) if "window" in fields else x.shape
     taps = prod(shape)
     return weight.reshape(-1, *shape) if taps > 0 and min(shape) > 0 and weight.size % taps == 0 else weight
+
+
+def _into_classes(fields: dict[str, Any], x: TensorType) -> Array:
+    """The elements of a shift as classes of rows and columns of each filter; else left flat, likewise."""
+    shift, window = fields["shift"], fields["window"]
+    if len(x.shape) != 3 or not all(1 <= n <= limits.MAX_WINDOW for n in (*window.kernel, *window.stride)):
+        return shift
+    shape = (len(fields["weight"]), *(len(class_starts(window, axis, x.shape[1 + axis])) for axis in (0, 1)))
+    return shift.reshape(shape) if shift.size == prod(shape) else shift
 
 
 def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:

@@ -39,10 +39,15 @@ MAX_FILE = 1 << 31  # bytes; the other limits are those of ir/limits.py
 MAX_OP_BLOBS, MAX_OP_INTS, MAX_OP_FLOATS = 4, 12, 4
 MAX_BLOBS = MAX_OP_BLOBS * MAX_OPS
 
-F32, I32, BITS = 0, 1, 2  # blob dtypes; bits are packed lowest first, without gaps, the last byte filled with zeros
+F32, I32, BITS, I16 = (
+    0,
+    1,
+    2,
+    3,
+)  # blob dtypes; bits are packed lowest first, without gaps, the last byte filled with zeros
 RAW = 0  # blob encodings
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
-    {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_)}
+    {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}
 )
 OPTIONAL = frozenset({"shift", "bias", "take_min"})  # the blobs that may be absent
 
@@ -81,6 +86,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.PadChannels: Layout(18, ints=("before", "after")),
     ops.Concat: Layout(19),
     ops.FixedPoint: Layout(20, ints=("fraction",)),
+    ops.PixelConv: Layout(22, ints=("window",), blobs=(("weight", I16), ("scale", F32), ("shift", F32))),
 }
 
 
@@ -117,5 +123,5 @@ def align(position: int) -> int:
 
 
 def blob_bytes(dtype: int, elements: int) -> int:
-    """Bytes of a blob of F32, I32 or BITS, raw."""
-    return -(-elements // 8) if dtype == BITS else 4 * elements
+    """Bytes of a blob, raw."""
+    return -(-elements // 8) if dtype == BITS else DTYPES[dtype].itemsize * elements

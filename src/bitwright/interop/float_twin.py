@@ -23,7 +23,8 @@ def float_twin(graph: ops.Graph) -> fx.GraphModule:
 
     Where only integers stand between two bits it computes the same bits: bit = acc >= t of an integer acc is
     hardtanh(2 acc - 2 t + 1), whose factor 2 and shift are folded into the layer. A `Binarize` of a real tensor becomes
-    hardtanh(x - t), which is cheap and has the shape of what a float network does, but other values.
+    hardtanh(x - t), which is cheap and has the shape of what a float network does, but other values. A `PixelConv`
+    becomes a convolution with one bias a filter, that of the middle of the image.
 
     Shape:
         Its input is the graph's, with the batch in front, (N, C, H, W) or (N, F); float32, or uint8 where the graph
@@ -102,6 +103,8 @@ class _Builder:
                 return self._layer(op, _real_weight(op), bias, op.window, op.groups)
             case ops.Linear() | ops.BinaryLinear():
                 return self._layer(op, _real_weight(op), op.bias if isinstance(op, ops.Linear) else None)
+            case ops.PixelConv():
+                return self._pixel_conv(op)
             case ops.LevelSum():
                 return self._level_sum(op)
             case ops.Affine():
@@ -128,6 +131,13 @@ class _Builder:
         zeros = np.zeros(len(weight), np.float32)
         source = self._node(op.inputs[0])
         return _Layer(source, weight, zeros if bias is None else bias, window or ops.Window((1, 1)), groups)
+
+    def _pixel_conv(self, op: ops.PixelConv) -> _Layer:
+        x = self._call(f"{op.name}.float", _Function(Tensor.float), self._node(op.inputs[0]))
+        bias = np.zeros_like(op.scale)
+        if op.shift is not None:
+            bias = op.shift[:, op.shift.shape[1] // 2, op.shift.shape[2] // 2]
+        return _Layer(x, op.weight * op.scale[:, None, None, None], bias, op.window, 1)
 
     def _level_sum(self, op: ops.LevelSum) -> _Layer:
         acc = self.values.get(op.inputs[0])  # absent: a window sum, which only level sums read

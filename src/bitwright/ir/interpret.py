@@ -13,7 +13,8 @@ import numpy as np
 
 from bitwright.ir import ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
-from bitwright.ir.verify import infer, output_size
+from bitwright.ir.verify import infer
+from bitwright.ir.windows import class_starts, output_size, outputs_inside
 
 LANES = 16  # partial sums of `Linear` and `Mean`
 
@@ -171,6 +172,24 @@ def _(op: ops.Conv, kinds: list[Kind], x: Array) -> Array:
 
 
 @evaluate.register
+def _(op: ops.PixelConv, kinds: list[Kind], x: Array) -> Array:
+    size = x.shape[2:]
+    pixels = output_size(op.window, *size)
+    weight = op.weight.reshape(1, len(op.weight), -1).astype(np.float64)
+    acc = np.empty((len(x), len(op.weight), prod(pixels)), np.float32)
+    for image, values in zip(acc, x.astype(np.float32), strict=True):
+        image[...] = weight[0] @ _columns(values, op.window, 1)[0]  # exact: integers of less than 2^31 in float64
+    y = acc.reshape(*acc.shape[:2], *pixels) * _per_channel(op.scale, x)
+    if op.shift is None:
+        return y
+    rows, columns = (
+        np.searchsorted(class_starts(op.window, axis, size[axis]), np.arange(pixels[axis]), side="right") - 1
+        for axis in (0, 1)
+    )
+    return y + op.shift[:, rows[:, None], columns]
+
+
+@evaluate.register
 def _(op: ops.BinaryConv, kinds: list[Kind], x: Array) -> Array:
     weight = _values(op.weight, Kind.SIGN if op.signed else Kind.BIT)
     weight = weight.reshape(op.groups, weight.shape[0] // op.groups, -1)
@@ -288,23 +307,18 @@ def _taps(
     window: Window, size: Sequence[int], pixels: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], tuple[slice, ...], tuple[slice, ...]]]:
     """For each tap (ky, kx), row-major: the outputs for which it is inside the image, and what they see there."""
-    rows, columns = (
-        [_inside(window, axis, tap, size[axis], pixels[axis]) for tap in range(window.kernel[axis])] for axis in (0, 1)
-    )
+    rows, columns = ([_inside(window, axis, tap, size[axis]) for tap in range(window.kernel[axis])] for axis in (0, 1))
     for ky, (out_rows, in_rows) in enumerate(rows):
         for kx, (out_columns, in_columns) in enumerate(columns):
             if out_rows.start < out_rows.stop and out_columns.start < out_columns.stop:
                 yield (ky, kx), (out_rows, out_columns), (in_rows, in_columns)
 
 
-def _inside(window: Window, axis: int, tap: int, size: int, outputs: int) -> tuple[slice, slice]:
+def _inside(window: Window, axis: int, tap: int, size: int) -> tuple[slice, slice]:
     """Outputs whose tap lies in [0, size) along one axis, and where it lies."""
-    stride = window.stride[axis]
-    offset = tap * window.dilation[axis] - window.padding[axis]  # output o sees o * stride + offset
-    first = max(0, -(offset // stride))
-    end = max(first, min(outputs, (size - 1 - offset) // stride + 1))
-    start = first * stride + offset
-    return slice(first, end), slice(start, start + (end - first - 1) * stride + 1, stride)
+    found, stride = outputs_inside(window, axis, tap, size), window.stride[axis]
+    start = found.start * stride + tap * window.dilation[axis] - window.padding[axis]
+    return slice(found.start, found.stop), slice(start, start + (len(found) - 1) * stride + 1, stride)
 
 
 def _columns(image: Array, window: Window, groups: int) -> Array:

@@ -138,6 +138,21 @@ class Conv(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class PixelConv(Op):
+    """y = acc * scale + shift, of the exact integers acc = sum over the taps inside the image of pixel * weight.
+
+    The shift depends on which taps are inside: padding stands for the mean pixel, not for black. Neighbouring output
+    rows for which the same kernel rows are inside make a class, and columns likewise: see `windows.class_starts`. Of
+    each filter, 255 times the sum of the magnitudes is less than 2^31.
+    """
+
+    weight: Array  # (out, in, kh, kw) int16
+    scale: Array  # (out,) float32
+    shift: Array | None = None  # (out, classes of rows, classes of columns) float32
+    window: Window
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BinaryConv(Op):
     """acc = sum over the taps inside the image of a * w; a from the input's kind, w = 2b-1 if signed, else b."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from bitwright.errors import GraphError
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
+from bitwright.ir.windows import class_starts, output_size, sees_image_everywhere
 
 BITS = (Kind.SIGN, Kind.BIT)
 _ANY = tuple(Kind)
@@ -64,17 +65,6 @@ def verify(graph: Graph) -> dict[str, TensorType]:
     if types[graph.output].kind != Kind.REAL:
         raise GraphError(f"{graph.output}: expected a real output, found {types[graph.output].kind.name}. Decode it.")
     return types
-
-
-def output_size(window: Window, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns that a window finds: floor((n + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1 of n."""
-    rows, columns = (
-        (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-        for n, kernel, stride, padding, dilation in zip(
-            (height, width), window.kernel, window.stride, window.padding, window.dilation, strict=True
-        )
-    )
-    return rows, columns
 
 
 @singledispatch
@@ -166,6 +156,17 @@ def _(op: ops.Conv, *inputs: TensorType) -> TensorType:
     shape = _convolve(op, x, op.window, op.groups, op.weight, np.float32)
     if op.bias is not None:
         _check_array(op, "bias", op.bias, np.float32, shape[:1])
+    return TensorType(Kind.REAL, shape)
+
+
+@output_type.register
+def _(op: ops.PixelConv, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.PIXEL,), rank=3)
+    shape = _convolve(op, x, op.window, 1, op.weight, np.int16)
+    _check_array(op, "scale", op.scale, np.float32, shape[:1])
+    if op.shift is not None:
+        classes = (len(class_starts(op.window, axis, x.shape[1 + axis])) for axis in (0, 1))
+        _check_array(op, "shift", op.shift, np.float32, (shape[0], *classes))
     return TensorType(Kind.REAL, shape)
 
 
@@ -294,20 +295,9 @@ def _slide(op: Op, x: TensorType, window: Window, taps_needed: bool = False) -> 
     if min(pixels) < 1:
         raise _refusal(op, f"an image that {window} fits into", f"{x.shape[1]}x{x.shape[2]} pixels")
     for axis in (0, 1):
-        if taps_needed and not _sees_image_everywhere(x.shape[1 + axis], pixels[axis], window, axis):
+        if taps_needed and not sees_image_everywhere(x.shape[1 + axis], pixels[axis], window, axis):
             raise _refusal(op, "a pool whose every window has a tap inside the image", f"{window}")
     return pixels
-
-
-def _sees_image_everywhere(size: int, outputs: int, window: Window, axis: int) -> bool:
-    """Whether every position along an axis has a tap in [0, size); only those that start outside can fail."""
-    kernel, stride = window.kernel[axis], window.stride[axis]
-    padding, dilation = window.padding[axis], window.dilation[axis]
-    for start in range(-padding, min(0, outputs * stride - padding), stride):
-        first = -(start // dilation)  # the first tap at 0 or beyond
-        if first >= kernel or start + first * dilation >= size:
-            return False
-    return (outputs - 1) * stride - padding < size
 
 
 def _check_type(found: TensorType, where: str) -> None:
@@ -357,6 +347,11 @@ def _bit_kind(op: Op, kind: Kind) -> Kind:
 def _check_values(op: Op) -> None:
     if isinstance(op, ops.Clamp) and not (isfinite(op.low) and not isnan(op.high) and op.low <= op.high):
         raise _refusal(op, "a finite low that is not above high", f"low {op.low}, high {op.high}")
+    if isinstance(op, ops.PixelConv):
+        sums = np.abs(op.weight.reshape(len(op.weight), -1).astype(np.int64)).sum(1)
+        if sums.max() > limits.MAX_PIXEL_WEIGHTS:
+            expected = f"filters whose magnitudes add up to at most {limits.MAX_PIXEL_WEIGHTS}, for sums of 32 bits"
+            raise _refusal(op, expected, f"{sums.max()} in filter {sums.argmax()}")
     for field, value in vars(op).items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32 and not np.isfinite(value).all():
             where = np.unravel_index(int(np.argmin(np.isfinite(value))), value.shape)

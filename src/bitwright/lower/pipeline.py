@@ -21,6 +21,7 @@ from bitwright.ir.verify import verify
 from bitwright.lower.capture import BATCH, capture, check_tensors, evaluating, on_cpu
 from bitwright.lower.compare import Comparison, compare
 from bitwright.lower.emit import Emitter
+from bitwright.lower.first_layer import FirstLayerReport, integer_first_layer
 from bitwright.lower.fold import fold
 from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.operators import OPERATORS
@@ -40,7 +41,8 @@ class ExportReport:
         images: Samples in the example.
         comparison: Bits, accumulators and logits, see `Comparison`.
         real: Why each comparison that works on real numbers does so, by its name.
-        stream: What the fixed-point stream changes against the float32 stream that was compared; None without one.
+        stream: What the fixed-point stream changes against the float32 stream; None without one.
+        first_layer: What integer weights of the first layer change against the file that was compared, likewise.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class ExportReport:
     comparison: Comparison
     real: dict[str, str]
     stream: StreamReport | None = None
+    first_layer: FirstLayerReport | None = None
 
     @property
     def bits(self) -> int:
@@ -76,11 +79,12 @@ class ExportReport:
                     f"  {sign.name}: {sign.differing:,} of {sign.bits:,} bits, the farthest {sign.distance:.2g} "
                     "from its threshold (relative to the largest value)"
                 )
-        if self.stream is not None:
-            lines.append(
-                f"  int16 stream   changes {self.stream.labels_differing} of {self.images} labels, outputs by "
-                f"{self.stream.logits_relative:.3g} of the largest"
-            )
+        for what, changes in (("int16 stream  ", self.stream), ("int16 weights ", self.first_layer)):
+            if changes is not None:
+                lines.append(
+                    f"  {what} changes {changes.labels_differing} of {self.images} labels, outputs by "
+                    f"{changes.logits_relative:.3g} of the largest"
+                )
         return "\n".join(lines)
 
 
@@ -116,6 +120,7 @@ def export(
     pixels: Pixels | None = None,
     labels: Sequence[str] | None = None,
     stream: Literal["float32", "int16"] = "float32",
+    first_layer: Literal["float32", "int16"] = "float32",
 ) -> ExportReport:
     """Lower a trained network, write it, read it back and compare it with torch on the example.
 
@@ -136,15 +141,18 @@ def export(
         stream: How the real values that shortcuts carry are kept between layers. "float32" is what torch computes;
             "int16" rounds those of maps from 256 KiB on to fixed-point numbers, whose range the example decides: half
             the memory to move. The report says what that changes on the example.
+        first_layer: How the convolution that reads the pixels computes. "float32" is what torch computes; "int16"
+            rounds its weights, with the normalisation and a batch norm in them, to 16 bits, and adds up integers,
+            which is faster. The report says what that changes on the example. Needs `pixels`.
 
     Returns:
         What was written, and how it compares.
 
     Raises:
         LoweringError: If the network has no place in a graph, which names the module and the reason; or if the file
-            does not compute what torch computes.
+            does not compute what torch computes; or if `first_layer` is "int16" and no convolution reads the pixels.
         TypeError: If the example has another dtype than expected.
-        ValueError: If it has another shape, or `stream` is another word.
+        ValueError: If it has another shape, or `stream` or `first_layer` is another word.
         BitwrightError: If the file cannot be written.
 
     Example:
@@ -158,19 +166,27 @@ def export(
     """
     if stream not in ("float32", "int16"):
         raise ValueError(f"stream: expected 'float32' or 'int16', found {stream!r}.")
+    if first_layer not in ("float32", "int16"):
+        raise ValueError(f"first_layer: expected 'float32' or 'int16', found {first_layer!r}.")
+    if first_layer == "int16" and pixels is None:
+        raise ValueError("first_layer: 'int16' multiplies pixels, found a real-valued input. Give pixels=(mean, std).")
     path = Path(path)
     source = on_cpu(net)
-    rounded = None
+    rounded = integers = None
     with evaluating(source):
         x = _network_input(example, pixels)
         graph, build = _lower(source, x, pixels, labels)
         with writing(graph, path) as written:
             found = compare(read(written), build, source, example.detach().cpu(), x)
+            final, images = graph, example.detach().cpu().numpy()
+            if first_layer == "int16":
+                final, integers = integer_first_layer(final, images)
             if stream == "int16":
-                fixed, rounded = fixed_stream(graph, example.detach().cpu().numpy())
-                write(fixed, written)
+                final, rounded = fixed_stream(final, images)
+            if final is not graph:
+                write(final, written)
     real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize) and op.note}
-    return ExportReport(path, path.stat().st_size, len(x), found, real, rounded)
+    return ExportReport(path, path.stat().st_size, len(x), found, real, rounded, integers)
 
 
 def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[str] | None) -> tuple[Graph, Translation]:

@@ -12,12 +12,12 @@ from bitwright.ir.verify import infer
 
 COUNTING_RULE = (
     "For one image. bops: binary multiply-adds, output pixels x taps of a filter x filters, taps outside the image "
-    "counted like the others; a window sum is one filter a group. flops: real multiply-adds of convolutions and linear "
-    "layers, counted in the same way. Pooling and elementwise ops are not counted. ops = bops / 64 + flops."
+    "counted like the others; a window sum is one filter a group. flops: multiply-adds of other convolutions and "
+    "linear layers, counted in the same way. Pooling and elementwise ops are not counted. ops = bops / 64 + flops."
 )
 
 _BINARY = (ops.BinaryConv, ops.BinaryLinear)
-_WEIGHTED = (*_BINARY, ops.Conv, ops.Linear)
+_WEIGHTED = (*_BINARY, ops.Conv, ops.PixelConv, ops.Linear)
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
     shape = types[op.name].shape
     weights = op.weight.size if isinstance(op, _WEIGHTED) else 0
     operations = _multiply_adds(op, types[op.inputs[0]].shape, shape)
-    real = isinstance(op, ops.Conv | ops.Linear)
+    real = isinstance(op, ops.Conv | ops.PixelConv | ops.Linear)
     return Layer(
         name=op.name,
         op=type(op).__name__,
         shape=shape,
         density=int(op.weight.sum()) / weights if isinstance(op, _BINARY) else None,
         weights=weights,
-        bits_per_weight=(32.0 if real else 1.0) if weights else None,
+        bits_per_weight=_weight_bits(op),
         bytes=sum(spec.blob_bytes(dtype, array.size) for dtype, array in op_blobs(op)),
         bops=0 if real else operations,
         flops=operations if real else 0,
@@ -140,10 +140,16 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
     )
 
 
+def _weight_bits(op: Op) -> float | None:
+    if not isinstance(op, _WEIGHTED):
+        return None
+    return 1.0 if isinstance(op, _BINARY) else 8.0 * op.weight.itemsize
+
+
 def _multiply_adds(op: Op, taken: tuple[int, ...], made: tuple[int, ...]) -> int:
     """Output pixels x taps x filters, of an op that makes one shape of another."""
     match op:
-        case ops.Conv() | ops.BinaryConv() | ops.Linear() | ops.BinaryLinear():
+        case ops.Conv() | ops.PixelConv() | ops.BinaryConv() | ops.Linear() | ops.BinaryLinear():
             return prod(made) * prod(op.weight.shape[1:])
         case ops.WindowSum():
             return prod(made) * taken[0] // op.groups * prod(op.window.kernel)
