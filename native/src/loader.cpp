@@ -211,7 +211,7 @@ private:
         for (uint32_t i = 0; i < header_.ops; ++i) {
             const OpRecord r = record<OpRecord>(sizeof(Header), i);
             std::string where = "op " + to_string(i);
-            if (r.code < 1 || r.code > kOpCodes) {
+            if (r.code < 1 || r.code > kOpCodes || !op_name(OpCode(r.code))) {
                 refuse(where, "an opcode from 1 to " + to_string(kOpCodes), to_string(r.code));
             }
             Op op;

@@ -18,11 +18,12 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point,
+    multiply = 24, sigmoid, tanh, channels, shift
 };
-constexpr int kOpCodes = 20;
+constexpr int kOpCodes = 28;
 
-const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py
+const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a number that no op has
 
 // A parameter in the file's own encoding: float32, int32, or bits packed lowest first.
 struct Blob {

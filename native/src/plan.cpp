@@ -77,9 +77,14 @@ void Builder::add_single(int index) {
         case OpCode::flatten: return add_flatten(index);
         case OpCode::pad_channels: return add_pad_channels(index);
         case OpCode::concat: return add_concat(index);
+        case OpCode::channels: return add_channels(index);
         case OpCode::affine:
         case OpCode::level_sum:
         case OpCode::add:
+        case OpCode::multiply:
+        case OpCode::sigmoid:
+        case OpCode::tanh:
+        case OpCode::shift:
         case OpCode::prelu:
         case OpCode::clamp:
         case OpCode::fixed_point:

@@ -237,6 +237,8 @@ def _read_op(
         fields[field] = None if absent else blobs.take(index, dtype, f"{where}: {field}")
     if "weight" in fields:
         fields["weight"] = _into_filters(fields, types[0])
+    if "values" in fields:
+        fields["values"] = _into_classes(fields)
     op = kind(name=name, inputs=names, note=note, **fields)
     return op, output_type(op, *types)
 
@@ -267,6 +269,13 @@ def _into_filters(fields: dict[str, Any], x: TensorType) -> Array:
     shape = (x.shape[0] // max(1, fields["groups"]), *fields["window"].kernel) if "window" in fields else x.shape
     taps = prod(shape)
     return weight.reshape(-1, *shape) if taps > 0 and min(shape) > 0 and weight.size % taps == 0 else weight
+
+
+def _into_classes(fields: dict[str, Any]) -> Array:
+    """The values of a shift by channel and classes; left flat, for `output_type` to refuse, where that cannot be."""
+    classes = [int(fields[axis].max()) + 1 for axis in ("rows", "columns")]
+    fits = min(classes) > 0 and fields["values"].size % prod(classes) == 0
+    return fields["values"].reshape(-1, *classes) if fits else fields["values"]
 
 
 def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:

@@ -81,6 +81,11 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.PadChannels: Layout(18, ints=("before", "after")),
     ops.Concat: Layout(19),
     ops.FixedPoint: Layout(20, ints=("fraction",)),
+    ops.Multiply: Layout(24),
+    ops.Sigmoid: Layout(25),
+    ops.Tanh: Layout(26),
+    ops.Channels: Layout(27, blobs=(("index", I32),)),
+    ops.Shift: Layout(28, blobs=(("values", F32), ("rows", I32), ("columns", I32))),
 }
 
 

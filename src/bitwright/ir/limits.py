@@ -7,5 +7,6 @@ MAX_ELEMENTS = 1 << 28  # of any one tensor or parameter
 MAX_WINDOW = 255  # kernel, stride, padding, dilation
 MAX_TAPS = 1 << 24  # of one accumulator: 32 bits hold it, and so does a float32, exactly
 MAX_FRACTION = 24  # bits behind the point of a fixed-point number
+MAX_CLASSES = 256  # of the pixels of a map: rows times columns
 MAX_TEXT = 1 << 20  # bytes of all names, notes and metadata
 MAX_META = 256  # pairs
