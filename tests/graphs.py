@@ -52,7 +52,8 @@ def random_graph(choose: Choose, rng: np.random.Generator) -> Graph:
             map_blocks = (chain, general, residual, shortcut, real_layer, pools, elementwise, split, doubled)
             (*map_blocks, gated, shuffled, shifted)[block](builder)
         else:
-            (vector_chain, vector_general, elementwise, vector_gated, shuffled)[block % 5](builder)
+            vector_blocks = (vector_chain, vector_general, elementwise, vector_gated, shuffled, unflattened)
+            vector_blocks[block % 6](builder)
     head(builder)
     graph = builder.graph()
     verify(graph)
@@ -270,6 +271,8 @@ def gated(b: _Builder) -> None:
         b.here = b.add(ops.Flatten, b.here)
         weight = b.real(b.channels(x), b.channels(x))
         b.here = b.add(ops.Linear, b.here, weight=weight, bias=b.real(b.channels(x)))
+        if b.flag():
+            b.here = b.add(ops.Unflatten, b.here, height=1, width=1)
     gate = b.add(ops.Sigmoid if b.flag() else ops.Tanh, b.here)
     b.here = b.add(ops.Multiply if b.flag() else ops.Add, x, gate)
     if b.flag():
@@ -305,6 +308,14 @@ def shifted(b: _Builder) -> None:
     b.here = b.add(ops.Shift, b.here, values=values, rows=rows, columns=columns)
     if b.flag():
         b.here = b.add(ops.Decode, b.binarize(b.here))
+
+
+def unflattened(b: _Builder) -> None:
+    """A vector as a map, and on as a map."""
+    features = b.channels(b.here)
+    height = max(n for n in (1, 2, 3, 5) if features % n == 0)
+    width = max(n for n in (1, 2, 7) if features // height % n == 0)
+    b.here = b.add(ops.Unflatten, b.here, height=height, width=width)
 
 
 def vector_gated(b: _Builder) -> None:

@@ -139,6 +139,12 @@ void Builder::add_channels(int index) {
         }});
         return;
     }
+    if (o.out.shape.vector && o.out.kind != Kind::pixel) {
+        step.phases.push_back({count, double(count), [=](const Memory& m, int begin, int end) {
+            for (int i = begin; i < end; ++i) m.at<int32_t>(y)[i] = m.at<const int32_t>(x)[from[i]];
+        }});
+        return;
+    }
     const size_t plane = o.out.bytes() / size_t(count);
     step.phases.push_back({count, double(o.out.bytes()) * 0.05, [=](const Memory& m, int begin, int end) {
         for (int i = begin; i < end; ++i) {

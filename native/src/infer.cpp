@@ -37,6 +37,7 @@ public:
             case OpCode::tanh: inputs({{Kind::real}}); return x();
             case OpCode::shift: return shift();
             case OpCode::channels: return gather();
+            case OpCode::unflatten: return unflatten();
             case OpCode::prelu:
                 inputs({{Kind::real}});
                 per_channel("slope", 0);
@@ -307,6 +308,18 @@ private:
         return out;
     }
 
+    TensorType unflatten() const {
+        inputs({{Kind::real, Kind::pixel, Kind::sum}});
+        rank(true);
+        range("height", op_.height, 1, kMaxDim), range("width", op_.width, 1, kMaxDim);
+        const size_t plane = size_t(op_.height) * size_t(op_.width), elements = size_t(x().shape.c);
+        if (elements % plane) {
+            refuse("a vector of whole maps of " + to_string(op_.height) + " x " + to_string(op_.width),
+                   show(x().shape));
+        }
+        return {x().kind, {channels(elements / plane), op_.height, op_.width, false}};
+    }
+
     TensorType concat() const {
         if (op_.inputs.size() < 2) refuse("2 to " + to_string(kMaxInputs) + " inputs", to_string(op_.inputs.size()));
         TensorType out = x();
@@ -350,7 +363,8 @@ const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
         "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
-        "FixedPoint", nullptr, nullptr, nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift"};
+        "FixedPoint", nullptr, nullptr, nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
+        "Unflatten"};
     return names[int(code)];
 }
 

@@ -295,6 +295,7 @@ private:
                 break;
             case OpCode::binary_linear: op.is_signed = flag("signed", v[0]); break;
             case OpCode::fixed_point: op.fraction = v[0]; break;
+            case OpCode::unflatten: op.height = v[0], op.width = v[1]; break;
             case OpCode::pad_channels: op.before = v[0], op.after = v[1]; break;
             default: break;
         }

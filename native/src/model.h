@@ -19,9 +19,9 @@ struct FormatError : std::runtime_error {
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
     binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point,
-    multiply = 24, sigmoid, tanh, channels, shift
+    multiply = 24, sigmoid, tanh, channels, shift, unflatten
 };
-constexpr int kOpCodes = 28;
+constexpr int kOpCodes = 29;
 
 const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a number that no op has
 
@@ -57,7 +57,7 @@ struct Op {
     int groups = 1;
     bool is_signed = false, count_padding = false;
     Kind kind = Kind::real;  // of the bits that Binarize and Threshold make
-    int before = 0, after = 0, fraction = 0;
+    int before = 0, after = 0, fraction = 0, height = 0, width = 0;
     float low = 0, high = 0;
     TensorType out;
 };

@@ -57,6 +57,8 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
             return y if x[at] > 0 else -y
         case ops.Shift():
             return x[at] + op.values[c, op.rows[at[1]], op.columns[at[2]]]
+        case ops.Unflatten():
+            return x[(c * op.height + at[1]) * op.width + at[2]]
         case ops.Channels():
             return x[op.index[c], *at[1:]]
         case ops.PReLU():

@@ -72,6 +72,7 @@ def test_random_graphs_are_well_formed(graph):
         (make(ops.Channels, index=ints(3, 0, 3, 1, 1)), [SIGN_MAP], TensorType(Kind.SIGN, (5, 6, 8))),
         (make(ops.Shift, values=floats(4, 2, 1), rows=ints(0, 1, 1, 1, 1, 0), columns=ints(*[0] * 8)), [REAL_MAP],
          REAL_MAP),
+        (make(ops.Unflatten, height=1, width=2), [REAL_VECTOR], TensorType(Kind.REAL, (2, 1, 2))),
         (make(ops.Concat, 3), [BIT_VECTOR, BIT_VECTOR, BIT_VECTOR], TensorType(Kind.BIT, (12,))),
     ],
 )  # fmt: skip
@@ -87,6 +88,9 @@ def test_types_are_derived(op, inputs, expected):
          r"expected a second operand of the shape \(4, 6, 8\), or one for each channel or pixel of it, found \(3,\)"),
         (make(ops.Multiply, 2), [REAL_VECTOR, REAL_MAP], r"operand of the shape \(4,\), .* found \(4, 6, 8\)"),
         (make(ops.Multiply, 2), [REAL_MAP, TensorType(Kind.REAL, (4, 6, 1))], r"found \(4, 6, 1\)"),
+        (make(ops.Unflatten, height=3, width=1), [REAL_VECTOR], r"whole maps of 3 x 1, found \(4,\)"),
+        (make(ops.Unflatten, height=1, width=1), [BIT_VECTOR], "expected 'a' to be REAL or PIXEL or SUM, found BIT"),
+        (make(ops.Unflatten, height=0, width=1), [REAL_VECTOR], "expected height from 1 to"),
         (make(ops.Sigmoid), [SIGN_MAP], "expected 'a' to be REAL, found SIGN"),
         (make(ops.Channels, index=ints(0, 4)), [REAL_MAP], "expected every index from 0 to 3, found 4"),
         (make(ops.Channels, index=ints(-1)), [REAL_MAP], "expected every index from 0 to 3, found -1"),

@@ -86,6 +86,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.Tanh: Layout(26),
     ops.Channels: Layout(27, blobs=(("index", I32),)),
     ops.Shift: Layout(28, blobs=(("values", F32), ("rows", I32), ("columns", I32))),
+    ops.Unflatten: Layout(29, ints=("height", "width")),
 }
 
 

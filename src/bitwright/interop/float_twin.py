@@ -88,7 +88,7 @@ class _Builder:
 
     def build(self) -> fx.GraphModule:
         for op in self.graph.ops:
-            self.rank[op.name] = 1 if isinstance(op, ops.Flatten) else self.rank[op.inputs[0]]
+            self.rank[op.name] = {ops.Flatten: 1, ops.Unflatten: 3}.get(type(op), self.rank[op.inputs[0]])
             if not self._serves_level_sums_only(op):
                 self.values[op.name] = self._translate(op)
         self.fx.output(self._node(self.graph.output))
@@ -247,6 +247,8 @@ def _pointwise(op: ops.Op) -> nn.Module:
             return nn.Tanh()
         case ops.Shift():
             return _Function(partial(torch.add, torch.tensor(op.values[:, op.rows[:, None], op.columns])))
+        case ops.Unflatten():
+            return nn.Unflatten(1, (-1, op.height, op.width))
         case ops.Channels():
             return _Function(partial(torch.index_select, dim=1, index=torch.tensor(op.index)))
         case ops.PReLU():

@@ -291,6 +291,11 @@ def _(op: ops.Channels, kinds: list[Kind], x: Array) -> Array:
     return x[:, op.index]
 
 
+@evaluate.register
+def _(op: ops.Unflatten, kinds: list[Kind], x: Array) -> Array:
+    return x.reshape(x.shape[0], x.shape[1] // (op.height * op.width), op.height, op.width)
+
+
 def _spread(b: Array, a: Array) -> Array:
     """The second operand of a sum or product in a shape that meets the first's, (N, C, ...)."""
     return b if b.ndim == a.ndim else b[:, :, None, None]

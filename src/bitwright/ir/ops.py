@@ -251,6 +251,14 @@ class Channels(Op):
     index: Array  # (out,) int32
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unflatten(Op):
+    """(C*H*W,) -> (C, H, W), row-major; any kind but bits, whose layout changes."""
+
+    height: int
+    width: int
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network of one input and one output: ops in an order in which each reads only what came before.

@@ -292,6 +292,17 @@ def _(op: ops.Channels, *inputs: TensorType) -> TensorType:
     return TensorType(x.kind, (len(op.index), *x.shape[1:]))
 
 
+@output_type.register
+def _(op: ops.Unflatten, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL, Kind.PIXEL, Kind.SUM), rank=1)
+    for field, value in (("height", op.height), ("width", op.width)):
+        _check_range(op, field, value, 1, limits.MAX_DIM)
+    channels, left = divmod(x.shape[0], op.height * op.width)
+    if left or not channels:
+        raise _refusal(op, f"a vector of whole maps of {op.height} x {op.width}", f"{x.shape}")
+    return TensorType(x.kind, (channels, op.height, op.width))
+
+
 def _spread(op: Op, inputs: Sequence[TensorType]) -> TensorType:
     """The first of two real operands, when the second has its shape or is spread over it."""
     a, b = _inputs(op, inputs, (Kind.REAL,), (Kind.REAL,))
