@@ -104,6 +104,13 @@ class _Builder:
         """Bits of a density between none and all."""
         return self.rng.random(shape) < self.choose(0, 8) / 8
 
+    def weight(self, out: int, *taps: int) -> np.ndarray:
+        """A real weight, which may hold two values for each filter, or one."""
+        if self.choose(0, 2):
+            return self.real(out, *taps)
+        low, high = self.real(2, out, *[1] * len(taps))
+        return np.where(self.bits(out, *taps), high, low)
+
     def window(self, name: str, kernels: int = 5, pool: bool = False) -> Window:
         """A window that fits a map; for a pool one that always sees the image."""
         pairs: list[tuple[int, int, int, int]] = []
@@ -212,7 +219,7 @@ def real_layer(b: _Builder) -> None:
     """A real-valued convolution."""
     window, groups = b.window(b.here), b.groups(b.here)
     out = groups * b.choose(1, max(1, 9 // groups))
-    weight = b.real(out, b.channels(b.here) // groups, *window.kernel)
+    weight = b.weight(out, b.channels(b.here) // groups, *window.kernel)
     bias = b.real(out) if b.flag() else None
     b.here = b.add(ops.Conv, b.here, weight=weight, bias=bias, window=window, groups=groups)
 
@@ -359,5 +366,5 @@ def head(b: _Builder) -> None:
             b.affine(b.add(ops.BinaryLinear, bits, weight=weight, signed=b.flag()))
             return
         b.here = b.add(ops.Flatten, b.here)
-    weight = b.real(b.choose(1, 20), b.channels(b.here))
+    weight = b.weight(b.choose(1, 20), b.channels(b.here))
     b.here = b.add(ops.Linear, b.here, weight=weight, bias=b.real(weight.shape[0]) if b.flag() else None)

@@ -29,6 +29,7 @@ const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null
 struct Blob {
     const uint8_t* data = nullptr;
     size_t elements = 0;
+    size_t filters = 0;  // of a weight that the file holds as two levels (two_levels.h), else 0
 
     explicit operator bool() const { return data != nullptr; }
     const float* floats() const { return reinterpret_cast<const float*>(data); }
@@ -63,7 +64,8 @@ struct Op {
 };
 
 struct Model {
-    SharedBytes bytes;  // of the file
+    SharedBytes bytes;                 // of the file
+    std::vector<SharedBytes> decoded;  // weights that the file holds in another encoding
     TensorType input;
     std::string input_name;
     std::vector<Op> ops;  // the last one makes the output

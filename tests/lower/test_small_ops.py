@@ -12,12 +12,14 @@ from trained import Net
 
 import bitwright as bw
 from bitwright import _native
+from bitwright.core.binarizers import ScaledSign
 from bitwright.core.estimators import sign
 from bitwright.format.reader import read
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph
 from bitwright.lower import export, lower
+from bitwright.report.summary import summarize
 
 
 def check(net: nn.Module, x: Tensor, folder: Path) -> Graph:
@@ -254,6 +256,16 @@ def test_a_constant_of_too_many_classes():
     constant = torch.randn(2, 17, 16)
     with pytest.raises(bw.LoweringError, match=r"17 kinds of rows and 16 of columns.*at most 256 such classes"):
         lower(Net(lambda m, x: x + constant), torch.randn(2, 2, 17, 16))
+
+
+def test_binary_weights_under_real_activations(tmp_path):
+    """BinaryConnect and BWN: the file holds a bit for each weight and two levels for each filter."""
+    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(256, 4))
+    for name in (2, 4):
+        bw.binarize_parameter(net[name], "weight", ScaledSign())
+    graph = check(net, torch.randn(2, 3, 8, 8), tmp_path)
+    bits = {layer.name: layer.bits_per_weight for layer in summarize(graph).layers if layer.weights}
+    assert list(bits.values()) == [32.0, 1 + 64 / 144, 1 + 64 / 256]
 
 
 def test_ceil_mode_where_it_changes_nothing(tmp_path):

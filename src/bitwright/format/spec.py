@@ -30,7 +30,7 @@ NONE = 0xFFFFFFFF  # an absent blob
 HEADER = "<8sIIQIIIIII3II"
 # opcode, number of inputs, name offset and length, note offset and length, inputs[4], blobs[4], ints[12], floats[4]
 OP = "<HHIIII4I4I12i4f12x"
-# offset in the file, bytes, elements, dtype, encoding, reserved (0)
+# offset in the file, bytes, elements, dtype, encoding, filters (0 where the encoding has none)
 BLOB = "<QQIIII"
 # key offset and length, value offset and length, into the text
 META = "<IIII"
@@ -40,7 +40,7 @@ MAX_OP_BLOBS, MAX_OP_INTS, MAX_OP_FLOATS = 4, 12, 4
 MAX_BLOBS = MAX_OP_BLOBS * MAX_OPS
 
 F32, I32, BITS = 0, 1, 2  # blob dtypes; bits are packed lowest first, without gaps, the last byte filled with zeros
-RAW = 0  # blob encodings
+RAW, TWO_LEVELS = 0, 1  # blob encodings; two_levels.py is for the `weight` of a real layer only
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_)}
 )
