@@ -15,7 +15,7 @@ from bitwright.ir.verify import output_type, verify
 from bitwright.ir.windows import class_starts
 
 Choose = Callable[[int, int], int]
-FIXED = 48
+FIXED = 64
 
 
 @st.composite
@@ -48,12 +48,13 @@ def random_graph(choose: Choose, rng: np.random.Generator) -> Graph:
     """A graph of an input, one to four blocks and a head."""
     builder = _Builder(choose, rng)
     for _ in range(choose(1, 4)):
-        block = choose(0, 8)
+        block = choose(0, 11)
         if builder.is_map:
             map_blocks = (chain, general, residual, shortcut, real_layer, pools, elementwise, split, doubled)
-            map_blocks[block](builder)
+            (*map_blocks, gated, shuffled, shifted)[block](builder)
         else:
-            (vector_chain, vector_general, elementwise)[block % 3](builder)
+            vector_blocks = (vector_chain, vector_general, elementwise, vector_gated, shuffled, unflattened)
+            vector_blocks[block % 6](builder)
     head(builder)
     graph = builder.graph()
     verify(graph)
@@ -105,6 +106,13 @@ class _Builder:
     def bits(self, *shape: int) -> np.ndarray:
         """Bits of a density between none and all."""
         return self.rng.random(shape) < self.choose(0, 8) / 8
+
+    def weight(self, out: int, *taps: int) -> np.ndarray:
+        """A real weight, which may hold two values for each filter, or one."""
+        if self.choose(0, 2):
+            return self.real(out, *taps)
+        low, high = self.real(2, out, *[1] * len(taps))
+        return np.where(self.bits(out, *taps), high, low)
 
     def window(self, name: str, kernels: int = 5, pool: bool = False) -> Window:
         """A window that fits a map; for a pool one that always sees the image."""
@@ -224,7 +232,7 @@ def real_layer(b: _Builder) -> None:
     """A real-valued convolution."""
     window, groups = b.window(b.here), b.groups(b.here)
     out = groups * b.choose(1, max(1, 9 // groups))
-    weight = b.real(out, b.channels(b.here) // groups, *window.kernel)
+    weight = b.weight(out, b.channels(b.here) // groups, *window.kernel)
     bias = b.real(out) if b.flag() else None
     b.here = b.add(ops.Conv, b.here, weight=weight, bias=bias, window=window, groups=groups)
 
@@ -239,8 +247,10 @@ def pools(b: _Builder) -> None:
 
 def elementwise(b: _Builder) -> None:
     """One real-valued function of one element."""
-    choice = b.choose(0, 3)
-    if choice == 3:
+    choice = b.choose(0, 4)
+    if choice == 4:
+        b.here = b.add(ops.Tanh if b.flag() else ops.Sigmoid, b.here)
+    elif choice == 3:
         b.here = b.add(ops.FixedPoint, b.here, fraction=b.choose(0, 24))
     elif choice == 0:
         low = float(b.real())
@@ -267,6 +277,73 @@ def doubled(b: _Builder) -> None:
     other = b.add(ops.Binarize, b.here, threshold=b.real(b.channels(b.here)), kind=b.types[bits].kind)
     both = b.add(ops.Concat, bits, other)
     b.affine(b.binary_conv(both, b.window(both, 3), 1, b.flag()))
+
+
+def gated(b: _Builder) -> None:
+    """A sum or product with what is computed from the map itself: of one shape, by channel, by pixel, or one number."""
+    x, spread = b.here, b.choose(0, 4)
+    if spread in (1, 3, 4):
+        b.here = b.add(ops.Mean, b.here)
+    if spread in (2, 3):
+        weight = b.real(1, b.channels(b.here), 1, 1)
+        b.here = b.add(ops.Conv, b.here, weight=weight, bias=None, window=Window((1, 1)))
+    if spread == 4:
+        b.here = b.add(ops.Flatten, b.here)
+        weight = b.real(b.channels(x), b.channels(x))
+        b.here = b.add(ops.Linear, b.here, weight=weight, bias=b.real(b.channels(x)))
+        if b.flag():
+            b.here = b.add(ops.Unflatten, b.here, height=1, width=1)
+    gate = b.add(ops.Sigmoid if b.flag() else ops.Tanh, b.here)
+    b.here = b.add(ops.Multiply if b.flag() else ops.Add, x, gate)
+    if b.flag():
+        b.here = b.add(ops.Decode, b.binarize(b.here))
+
+
+def shuffled(b: _Builder) -> None:
+    """Channels in another order, some more than once and some not at all; of real numbers or of bits."""
+    rank = len(b.types[b.here].shape)
+    x = b.binarize(b.here) if b.flag() else b.here
+    index = b.rng.integers(0, b.channels(x), b.choose(1, 40)).astype(np.int32)
+    gathered = b.add(ops.Channels, x, index=index)
+    if x == b.here:
+        b.here = gathered
+        return
+    if rank == 3 and b.flag():
+        sums = b.binary_conv(gathered, b.window(gathered, 3), 1, b.flag())
+        index = b.rng.permutation(b.channels(sums)).astype(np.int32)
+        b.affine(b.add(ops.Channels, sums, index=index))
+    else:
+        b.here = b.add(ops.Decode, gathered)
+
+
+def shifted(b: _Builder) -> None:
+    """A binary convolution and what a constant input adds to it: constants by class of row and column."""
+    if b.flag():
+        bits = b.binarize(b.here)
+        b.affine(b.binary_conv(bits, b.window(bits, 3), 1, b.flag()))
+    channels, *size = b.types[b.here].shape
+    classes = [b.choose(1, min(n, 4)) for n in size]
+    rows, columns = (np.sort(b.rng.integers(0, k, n)).astype(np.int32) for k, n in zip(classes, size, strict=True))
+    values = b.real(channels, rows.max() + 1, columns.max() + 1)
+    b.here = b.add(ops.Shift, b.here, values=values, rows=rows, columns=columns)
+    if b.flag():
+        b.here = b.add(ops.Decode, b.binarize(b.here))
+
+
+def unflattened(b: _Builder) -> None:
+    """A vector as a map, and on as a map."""
+    features = b.channels(b.here)
+    height = max(n for n in (1, 2, 3, 5) if features % n == 0)
+    width = max(n for n in (1, 2, 7) if features // height % n == 0)
+    b.here = b.add(ops.Unflatten, b.here, height=height, width=width)
+
+
+def vector_gated(b: _Builder) -> None:
+    """A vector times its own sigmoid, or times one number."""
+    x = b.here
+    if b.flag():
+        b.here = b.add(ops.Linear, b.here, weight=b.real(1, b.channels(x)), bias=None)
+    b.here = b.add(ops.Multiply, x, b.add(ops.Sigmoid, b.here))
 
 
 def vector_chain(b: _Builder) -> None:
@@ -302,5 +379,5 @@ def head(b: _Builder) -> None:
             b.affine(b.add(ops.BinaryLinear, bits, weight=weight, signed=b.flag()))
             return
         b.here = b.add(ops.Flatten, b.here)
-    weight = b.real(b.choose(1, 20), b.channels(b.here))
+    weight = b.weight(b.choose(1, 20), b.channels(b.here))
     b.here = b.add(ops.Linear, b.here, weight=weight, bias=b.real(weight.shape[0]) if b.flag() else None)

@@ -49,7 +49,7 @@ void check_threads(int threads) {
 void run(bw::Engine& engine, const Input& x, const Output& out, int threads) {
     check_input(engine, x);
     check_threads(threads);
-    if (!is_batch(out, engine.plan().steps.back().out.shape) || out.shape(0) != x.shape(0)) {
+    if (!is_batch(out, engine.model().ops.back().out.shape) || out.shape(0) != x.shape(0)) {
         throw nb::value_error("out: expected as many samples as x, of the shape of the engine's output");
     }
     const nb::gil_scoped_release released;

@@ -38,6 +38,7 @@ private:
     void add_chain(const Group& group);
     // The steps of a group's ops from the `first`-th on, for the newest step of the plan.
     Chain make_chain(const Group& group, size_t first);
+    const PixelClass* pixel_classes(const Op& shift);
     // glue_steps.cpp
     void add_max_pool(int op);
     void add_threshold(int op);
@@ -45,6 +46,7 @@ private:
     void add_flatten(int op);
     void add_pad_channels(int op);
     void add_concat(int op);
+    void add_channels(int op);
     void add_copy();
 
     void add_single(int op);

@@ -12,6 +12,13 @@ void set_fraction(Step& step, const Op& fixed_point) {
     step.high = 1 / step.low;
 }
 
+// How an operand covers what it is added to or multiplied with.
+Spread spread_of(const Shape& operand, const Shape& all) {
+    const bool channels = operand.c == all.c, pixels = operand.h == all.h && operand.w == all.w;
+    if (channels) return pixels ? Spread::none : Spread::by_channel;
+    return pixels && all.pixels() > 1 ? Spread::by_pixel : Spread::all;
+}
+
 }  // namespace
 
 Step& Chain::append(Step::Op op, int source, int target) {
@@ -30,11 +37,28 @@ Chain::Steps Chain::bind(const Memory& m) const {
     return bound;
 }
 
-// Chains can read 16-bit numbers, other steps cannot.
+// Chains can read 16-bit numbers, but not spread or multiply them; other steps cannot.
 bool Builder::is_short(int tensor) const {
     if (tensor == 0 || op(tensor - 1).code != OpCode::fixed_point || tensor == model_.output()) return false;
-    return std::all_of(readers_[tensor].begin(), readers_[tensor].end(),
-                       [&](int reader) { return is_elementwise(op(reader).code) || op(reader).code == OpCode::binarize; });
+    return std::all_of(readers_[tensor].begin(), readers_[tensor].end(), [&](int reader) {
+        const Op& o = op(reader);
+        if (o.code == OpCode::multiply || (o.code == OpCode::add && !has_two_mains(model_, o))) return false;
+        return is_elementwise(o.code) || o.code == OpCode::binarize;
+    });
+}
+
+// The class of each pixel of a Shift's map.
+const PixelClass* Builder::pixel_classes(const Op& shift) {
+    const Shape& shape = shift.out.shape;
+    const int32_t *rows = shift.blobs[1].ints(), *columns = shift.blobs[2].ints();
+    const int of_row = *std::max_element(columns, columns + shape.w) + 1;
+    PixelClass* classes = reinterpret_cast<PixelClass*>(keep(shape.pixels() * sizeof(PixelClass)));
+    for (size_t i = shape.pixels(); i-- > 0;) {
+        classes[i].index = uint8_t(rows[i / shape.w] * of_row + columns[i % shape.w]);
+        const bool goes_on = i + 1 < shape.pixels() && classes[i + 1].index == classes[i].index;
+        classes[i].run = uint8_t(goes_on ? std::min(classes[i + 1].run + 1, 255) : 1);
+    }
+    return classes;
 }
 
 Chain Builder::make_chain(const Group& group, size_t first) {
@@ -69,8 +93,26 @@ Chain Builder::make_chain(const Group& group, size_t first) {
             }
             case OpCode::add: {
                 const int other = o.inputs[o.inputs[0] == tail ? 1 : 0];
-                Step& s = chain.append(is_short(other) ? Step::add_fixed : Step::add, read(other));
+                const Spread spread = spread_of(model_.type(other).shape, o.out.shape);
+                const Step::Op add = is_short(other) ? Step::add_fixed : Step::add;
+                Step& s = chain.append(spread == Spread::none ? add : Step::add_spread, read(other));
+                s.spread = spread;
                 if (is_short(other)) set_fraction(s, op(other - 1));
+                break;
+            }
+            case OpCode::multiply: {
+                const int other = o.inputs[o.inputs[0] == tail ? 1 : 0];
+                Step& s = chain.append(Step::multiply, read(other));
+                s.spread = spread_of(model_.type(other).shape, o.out.shape);
+                break;
+            }
+            case OpCode::sigmoid: chain.append(Step::sigmoid); break;
+            case OpCode::tanh: chain.append(Step::tanh); break;
+            case OpCode::shift: {
+                Step& s = chain.append(Step::shift);
+                s.a = o.blobs[0].floats();
+                s.classes = int(o.blobs[0].elements) / o.out.shape.c;
+                s.pixel = pixel_classes(o);
                 break;
             }
             case OpCode::fixed_point:

@@ -8,11 +8,21 @@ bool is_elementwise(OpCode code) {
         case OpCode::affine:
         case OpCode::level_sum:
         case OpCode::add:
+        case OpCode::multiply:
+        case OpCode::sigmoid:
+        case OpCode::tanh:
+        case OpCode::shift:
         case OpCode::prelu:
         case OpCode::clamp:
         case OpCode::fixed_point: return true;
         default: return false;
     }
+}
+
+bool has_two_mains(const Model& model, const Op& op) {
+    if (op.code != OpCode::add && op.code != OpCode::multiply) return false;
+    const Shape &a = model.type(op.inputs[0]).shape, &b = model.type(op.inputs[1]).shape;
+    return a.c == b.c && a.h == b.h && a.w == b.w && a.vector == b.vector;
 }
 
 namespace {
@@ -135,7 +145,7 @@ private:
     // Appends an op to the chain whose last result is one of its operands.
     bool extend_chain(int op) {
         const Op& next = model_.ops[op];
-        const size_t mains = next.code == OpCode::add ? 2 : 1;
+        const size_t mains = has_two_mains(model_, next) ? 2 : 1;
         for (size_t operand = 0; operand < mains; ++operand) {
             const int tensor = next.inputs[operand];
             const int g = chain_with(tensor);

@@ -24,6 +24,9 @@ std::vector<std::vector<int>> find_readers(const Model& model);
 
 bool is_elementwise(OpCode code);  // Binarize aside
 
+// Whether the second operand of a sum or product, too, may be what a chain carries.
+bool has_two_mains(const Model& model, const Op& op);
+
 constexpr int kMaxChain = 12;  // ops of one chain
 
 }  // namespace bw

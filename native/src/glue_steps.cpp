@@ -123,6 +123,36 @@ void Builder::add_concat(int index) {
     }});
 }
 
+void Builder::add_channels(int index) {
+    const Op& o = op(index);
+    PlanStep& step = begin(index, "copy");
+    const int32_t* from = o.blobs[0].ints();
+    const int x = read(o.inputs[0]), y = write(index + 1);
+    const int count = o.out.shape.c;
+    if (o.out.is_bits() && o.out.shape.vector) {
+        const size_t bytes = o.out.bytes();
+        step.phases.push_back({1, double(count), [=](const Memory& m, int, int) {
+            const uint8_t* bits = m.at<const uint8_t>(x);
+            uint8_t* out = m.at<uint8_t>(y);
+            std::memset(out, 0, bytes);
+            for (int i = 0; i < count; ++i) out[i / 8] |= uint8_t((bits[from[i] / 8] >> (from[i] % 8) & 1) << (i % 8));
+        }});
+        return;
+    }
+    if (o.out.shape.vector && o.out.kind != Kind::pixel) {
+        step.phases.push_back({count, double(count), [=](const Memory& m, int begin, int end) {
+            for (int i = begin; i < end; ++i) m.at<int32_t>(y)[i] = m.at<const int32_t>(x)[from[i]];
+        }});
+        return;
+    }
+    const size_t plane = o.out.bytes() / size_t(count);
+    step.phases.push_back({count, double(o.out.bytes()) * 0.05, [=](const Memory& m, int begin, int end) {
+        for (int i = begin; i < end; ++i) {
+            std::memcpy(m.at<uint8_t>(y) + i * plane, m.at<const uint8_t>(x) + from[i] * plane, plane);
+        }
+    }});
+}
+
 // The output is the input under another name.
 void Builder::add_copy() {
     PlanStep& step = begin(int(model_.ops.size()) - 1, "copy");

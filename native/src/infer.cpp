@@ -1,5 +1,6 @@
 #include "infer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_set>
 
@@ -33,11 +34,12 @@ public:
                 return {Kind::real, x().shape};
             case OpCode::level_sum: return level_sum();
             case OpCode::add:
-                inputs({{Kind::real}, {Kind::real}});
-                if (!same(x(0).shape, x(1).shape)) {
-                    refuse("two tensors of one shape, " + show(x(0).shape), show(x(1).shape));
-                }
-                return x();
+            case OpCode::multiply: return spread();
+            case OpCode::sigmoid:
+            case OpCode::tanh: inputs({{Kind::real}}); return x();
+            case OpCode::shift: return shift();
+            case OpCode::channels: return gather();
+            case OpCode::unflatten: return unflatten();
             case OpCode::prelu:
                 inputs({{Kind::real}});
                 per_channel("slope", 0);
@@ -123,10 +125,6 @@ private:
 
     [[noreturn]] void refuse(const std::string& expected, const std::string& found) const {
         throw FormatError(op_.name + " (" + op_name(op_.code) + "): expected " + expected + ", found " + found + ".");
-    }
-
-    static bool same(const Shape& a, const Shape& b) {
-        return a.c == b.c && a.h == b.h && a.w == b.w && a.vector == b.vector;
     }
 
     void inputs(const std::vector<Kinds>& expected) const {
@@ -279,6 +277,62 @@ private:
         return {Kind::sum, shape};
     }
 
+    // The second operand has the first one's shape or is spread over it.
+    TensorType spread() const {
+        inputs({{Kind::real}, {Kind::real}});
+        const Shape &a = x(0).shape, &b = x(1).shape;
+        const bool channels = b.c == 1 || b.c == a.c, rank = b.vector || !a.vector;
+        const bool pixels = (b.h == 1 && b.w == 1) || (b.h == a.h && b.w == a.w);
+        if (!channels || !pixels || !rank) {
+            refuse("a second operand of the shape " + show(a) + ", or one for each channel or pixel of it", show(b));
+        }
+        return x();
+    }
+
+    // Classes of rows or columns: how many there are.
+    size_t classes(const char* field, int blob, int size) const {
+        count(field, blob, size_t(size));
+        int most = 0;
+        for (int i = 0; i < size; ++i) {
+            range(std::string("each of ") + field, op_.blobs[blob].ints()[i], 0, size - 1);
+            most = std::max(most, op_.blobs[blob].ints()[i]);
+        }
+        return size_t(most) + 1;
+    }
+
+    TensorType shift() const {
+        inputs({{Kind::real}});
+        rank(false);
+        const size_t rows = classes("rows", 1, x().shape.h), columns = classes("columns", 2, x().shape.w);
+        if (rows * columns > size_t(kMaxClasses)) {
+            refuse("at most " + to_string(kMaxClasses) + " classes of pixels",
+                   to_string(rows) + " x " + to_string(columns));
+        }
+        count("values", 0, size_t(x().shape.c) * rows * columns);
+        return x();
+    }
+
+    TensorType gather() const {
+        inputs({{Kind::real, Kind::pixel, Kind::sum, Kind::sign, Kind::bit}});
+        const Blob& index = op_.blobs[0];
+        for (size_t i = 0; i < index.elements; ++i) range("every index", index.ints()[i], 0, x().shape.c - 1);
+        TensorType out = x();
+        out.shape.c = channels(index.elements);
+        return out;
+    }
+
+    TensorType unflatten() const {
+        inputs({{Kind::real, Kind::pixel, Kind::sum}});
+        rank(true);
+        range("height", op_.height, 1, kMaxDim), range("width", op_.width, 1, kMaxDim);
+        const size_t plane = size_t(op_.height) * size_t(op_.width), elements = size_t(x().shape.c);
+        if (elements % plane) {
+            refuse("a vector of whole maps of " + to_string(op_.height) + " x " + to_string(op_.width),
+                   show(x().shape));
+        }
+        return {x().kind, {channels(elements / plane), op_.height, op_.width, false}};
+    }
+
     TensorType concat() const {
         if (op_.inputs.size() < 2) refuse("2 to " + to_string(kMaxInputs) + " inputs", to_string(op_.inputs.size()));
         TensorType out = x();
@@ -322,7 +376,8 @@ const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
         "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
-        "FixedPoint", nullptr, "PixelConv"};
+        "FixedPoint", nullptr, "PixelConv", nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
+        "Unflatten"};
     return names[int(code)];
 }
 

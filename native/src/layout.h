@@ -10,6 +10,7 @@ constexpr uint32_t kVersion = 1, kNone = 0xFFFFFFFF;
 constexpr uint64_t kMaxFile = uint64_t(1) << 31;
 constexpr uint32_t kMaxBlobs = 4 * kMaxOps;
 
+enum Encoding : uint32_t { raw = 0, two_levels = 1 };
 enum Dtype : uint32_t { f32 = 0, i32 = 1, bits = 2, i16 = 3, absent_dtype };
 
 struct Header {
@@ -27,7 +28,7 @@ struct OpRecord {
 };
 struct BlobRecord {
     uint64_t offset, bytes;
-    uint32_t elements, dtype, encoding, reserved;
+    uint32_t elements, dtype, encoding, filters;
 };
 struct PairRecord {
     uint32_t key, key_bytes, value, value_bytes;

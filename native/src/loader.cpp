@@ -11,6 +11,7 @@
 #include "infer.h"
 #include "layout.h"
 #include "memory.h"
+#include "two_levels.h"
 #include "utf8.h"
 
 namespace bw {
@@ -110,7 +111,7 @@ public:
         } catch (const FormatError& error) {
             throw FormatError(std::string(error.what()) + kDamaged);
         }
-        for (const Op& op : model_.ops) check_values(op);
+        for (const Op& op : model_.ops) check_values(op), check_encoding(op);
         return std::move(model_);
     }
 
@@ -154,14 +155,22 @@ private:
             const std::string where = "blob " + to_string(i);
             const BlobRecord r = record<BlobRecord>(blob_table_, i);
             if (r.dtype >= absent_dtype) refuse(where, "a dtype from 0 to 3", to_string(r.dtype));
-            if (r.encoding != 0) refuse(where, "the encoding 0", to_string(r.encoding));
-            if (r.reserved != 0) refuse(where, "0 where nothing is stored", to_string(r.reserved));
+            if (r.encoding > two_levels) refuse(where, "the encoding 0 or 1", to_string(r.encoding));
+            if (r.encoding == raw && r.filters != 0) {
+                refuse(where, "0 where nothing is stored", to_string(r.filters));
+            }
             if (r.elements < 1 || r.elements > uint32_t(kMaxElements)) {
                 refuse(where, "1 to " + to_string(kMaxElements) + " elements", to_string(r.elements));
             }
             const uint64_t offset = round_up(end, 64);
-            const uint64_t bytes = r.dtype == bits ? (uint64_t(r.elements) + 7) / 8
-                                                   : uint64_t(r.elements) * (r.dtype == i16 ? 2 : 4);
+            uint64_t bytes = r.dtype == bits ? (uint64_t(r.elements) + 7) / 8 : uint64_t(r.elements) * (r.dtype == i16 ? 2 : 4);
+            if (r.encoding == two_levels) {
+                if (r.dtype != f32 || r.filters < 1 || r.elements % r.filters) {
+                    refuse(where, "filters that divide " + to_string(r.elements) + " real weights",
+                           to_string(r.filters) + " of dtype " + to_string(r.dtype));
+                }
+                bytes = two_level_bytes(r.elements, r.filters);
+            }
             if (r.offset != offset || r.bytes != bytes) {
                 refuse(where, to_string(bytes) + " bytes at " + to_string(offset),
                        to_string(r.bytes) + " at " + to_string(r.offset));
@@ -171,10 +180,11 @@ private:
             }
             zeros(end, offset, where);
             end = offset + bytes;
-            if (r.dtype == bits && r.elements % 8 && data()[end - 1] >> (r.elements % 8)) {
+            const bool ends_in_bits = r.dtype == bits || r.encoding == two_levels;
+            if (ends_in_bits && r.elements % 8 && data()[end - 1] >> (r.elements % 8)) {
                 refuse(where, "zeros behind its last bit", "0x" + hex(data() + end - 1, 1, ""));
             }
-            blobs_.push_back({{data() + offset, r.elements}, Dtype(r.dtype)});
+            blobs_.push_back({{data() + offset, r.elements, r.filters}, Dtype(r.dtype)});
         }
         if (end != size_) refuse("blob table", "a file that ends at " + to_string(end), to_string(size_) + " bytes");
     }
@@ -250,6 +260,7 @@ private:
             if (i < layout.blobs) {
                 const bool absent = r.blobs[i] == kNone && (layout.optional >> i & 1);
                 if (!absent) op.blobs[i] = take_blob(r.blobs[i], layout.dtypes[i], where);
+                if (op.blobs[i].filters) decode(op.blobs[i], i == 0 && is_real_layer(op.code), where);
             } else if (r.blobs[i] != kNone) {
                 refuse(where, "no blob in place " + to_string(i), "blob " + to_string(r.blobs[i]));
             }
@@ -298,9 +309,32 @@ private:
                 break;
             case OpCode::binary_linear: op.is_signed = flag("signed", v[0]); break;
             case OpCode::fixed_point: op.fraction = v[0]; break;
+            case OpCode::unflatten: op.height = v[0], op.width = v[1]; break;
             case OpCode::pad_channels: op.before = v[0], op.after = v[1]; break;
             default: break;
         }
+    }
+
+    static bool is_real_layer(OpCode code) { return code == OpCode::conv || code == OpCode::linear; }
+
+    void decode(Blob& blob, bool may_be, const std::string& where) {
+        if (!may_be || !is_sound_two_levels(blob.data, blob.elements, blob.filters)) {
+            refuse(where, may_be ? "two levels of each filter, the lower one first" : "raw numbers", "another encoding");
+        }
+        Bytes floats = allocate(blob.elements * sizeof(float));
+        decode_two_levels(blob.data, blob.elements, blob.filters, reinterpret_cast<float*>(floats.get()));
+        blob.data = floats.get();
+        model_.decoded.push_back(std::move(floats));
+    }
+
+    // A weight has its one encoding: two levels wherever that takes less.
+    static void check_encoding(const Op& op) {
+        if (!is_real_layer(op.code)) return;
+        const Blob& weight = op.blobs[0];
+        const size_t filters = size_t(op.out.shape.c);
+        if (weight.filters == (suits_two_levels(weight.floats(), weight.elements, filters) ? filters : 0)) return;
+        refuse(op.name + " (" + op_name(op.code) + ")", "weights of two levels stored as such, and no others",
+               weight.filters ? to_string(weight.filters) + " filters of two levels" : "raw numbers");
     }
 
     void read_pairs() {

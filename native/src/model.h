@@ -18,16 +18,18 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, pixel_conv = 22
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point,
+    pixel_conv = 22, multiply = 24, sigmoid, tanh, channels, shift, unflatten
 };
-constexpr int kOpCodes = 22;
+constexpr int kOpCodes = 29;
 
-const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a code that means nothing
+const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a number that no op has
 
 // A parameter in the file's own encoding: float32, int32, int16, or bits packed lowest first.
 struct Blob {
     const uint8_t* data = nullptr;
     size_t elements = 0;
+    size_t filters = 0;  // of a weight that the file holds as two levels (two_levels.h), else 0
 
     explicit operator bool() const { return data != nullptr; }
     const float* floats() const { return reinterpret_cast<const float*>(data); }
@@ -57,13 +59,14 @@ struct Op {
     int groups = 1;
     bool is_signed = false, count_padding = false;
     Kind kind = Kind::real;  // of the bits that Binarize and Threshold make
-    int before = 0, after = 0, fraction = 0;
+    int before = 0, after = 0, fraction = 0, height = 0, width = 0;
     float low = 0, high = 0;
     TensorType out;
 };
 
 struct Model {
-    SharedBytes bytes;  // of the file
+    SharedBytes bytes;                 // of the file
+    std::vector<SharedBytes> decoded;  // weights that the file holds in another encoding
     TensorType input;
     std::string input_name;
     std::vector<Op> ops;  // the last one makes the output

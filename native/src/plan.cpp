@@ -40,7 +40,8 @@ Plan Builder::build() {
         if (tensor == 0) continue;
         const Op& maker = op(int(tensor) - 1);
         // planar tensors have the same bytes flat or not
-        if (maker.code == OpCode::flatten && !maker.out.is_bits()) root_[tensor] = root_[maker.inputs[0]];
+        const bool changes_shape = maker.code == OpCode::flatten || maker.code == OpCode::unflatten;
+        if (changes_shape && !maker.out.is_bits()) root_[tensor] = root_[maker.inputs[0]];
     }
     buffer_of_.assign(root_.size(), -1);
     buffer_of_[0] = kInput;
@@ -76,11 +77,17 @@ void Builder::add_single(int index) {
         case OpCode::threshold: return add_threshold(index);
         case OpCode::decode: return add_decode(index);
         case OpCode::flatten: return add_flatten(index);
+        case OpCode::unflatten: return;  // the same bytes under another name
         case OpCode::pad_channels: return add_pad_channels(index);
         case OpCode::concat: return add_concat(index);
+        case OpCode::channels: return add_channels(index);
         case OpCode::affine:
         case OpCode::level_sum:
         case OpCode::add:
+        case OpCode::multiply:
+        case OpCode::sigmoid:
+        case OpCode::tanh:
+        case OpCode::shift:
         case OpCode::prelu:
         case OpCode::clamp:
         case OpCode::fixed_point:

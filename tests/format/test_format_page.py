@@ -69,6 +69,7 @@ def test_limits_are_those_of_the_code():
         limits.MAX_DIM,
         limits.MAX_ELEMENTS,
         limits.MAX_WINDOW,
+        limits.MAX_CLASSES,
         limits.MAX_TAPS,
         limits.MAX_PIXEL_WEIGHTS,
     ]

@@ -43,7 +43,24 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
             y = op.step[c] * float32(x[at]) + op.low[c] * float32(inputs[1][group, *at[1:]])
             return y if op.shift is None else y + op.shift[c]
         case ops.Add():
-            return x[at] + inputs[1][at]
+            return x[at] + spread(inputs[1], at)
+        case ops.Multiply():
+            return x[at] * spread(inputs[1], at)
+        case ops.Sigmoid():
+            q, s = exponential(-abs(x[at]))
+            e = q * s + s
+            return (float32(1) if x[at] >= 0 else e) / (e + float32(1))
+        case ops.Tanh():
+            q, s = exponential(abs(x[at]) * float32(-2))
+            m = q * s + (s - float32(1))
+            y = -m / (m + float32(2))
+            return y if x[at] > 0 else -y
+        case ops.Shift():
+            return x[at] + op.values[c, op.rows[at[1]], op.columns[at[2]]]
+        case ops.Unflatten():
+            return x[(c * op.height + at[1]) * op.width + at[2]]
+        case ops.Channels():
+            return x[op.index[c], *at[1:]]
         case ops.PReLU():
             return x[at] if x[at] > 0 else op.slope[c] * x[at]
         case ops.Clamp():
@@ -106,6 +123,22 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
         case ops.Concat():
             return np.concatenate(inputs)[at]
     raise AssertionError(f"{type(op).__name__} is not defined here")
+
+
+def spread(b: np.ndarray, at: tuple[int, ...]) -> float32:
+    """The number that an operand has for an element; along an axis of length 1 there is one for all."""
+    return b[tuple(i if n > 1 else 0 for i, n in zip(at, b.shape, strict=False))]
+
+
+def exponential(t: float32) -> tuple[float32, float32]:
+    """The steps of docs/format.md."""
+    t = max(t, float32(-87))
+    k = (t * float32(1.44269502) + float32(12582912)) - float32(12582912)
+    r = (t - k * float32(0.693145751953125)) - k * float32(1.42860677e-06)
+    p = float32(0.00139505975)
+    for coefficient in (0.00836895406, 0.041666206, 0.166665182, 0.5):
+        p = p * r + float32(coefficient)
+    return p * (r * r) + r, float32(2.0 ** int(k))
 
 
 def value(bit, kind: Kind) -> float32:

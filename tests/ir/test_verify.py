@@ -34,6 +34,10 @@ def bits(*shape):
     return np.ones(shape, np.bool_)
 
 
+def ints(*values):
+    return np.array(values, np.int32)
+
+
 def make(op, inputs=1, /, **fields):
     return op(name="y", inputs=("a", "b", "c", "d", "e")[:inputs], **fields)
 
@@ -70,6 +74,14 @@ def test_random_graphs_are_well_formed(graph):
         (make(ops.Mean), [REAL_MAP], TensorType(Kind.REAL, (4, 1, 1))),
         (make(ops.Flatten), [SIGN_MAP], TensorType(Kind.SIGN, (192,))),
         (make(ops.PadChannels, before=1, after=2), [REAL_MAP], TensorType(Kind.REAL, (7, 6, 8))),
+        (make(ops.Add, 2), [REAL_MAP, TensorType(Kind.REAL, (4, 1, 1))], REAL_MAP),
+        (make(ops.Add, 2), [REAL_MAP, REAL_VECTOR], REAL_MAP),
+        (make(ops.Multiply, 2), [REAL_MAP, TensorType(Kind.REAL, (1, 6, 8))], REAL_MAP),
+        (make(ops.Multiply, 2), [REAL_VECTOR, TensorType(Kind.REAL, (1,))], REAL_VECTOR),
+        (make(ops.Channels, index=ints(3, 0, 3, 1, 1)), [SIGN_MAP], TensorType(Kind.SIGN, (5, 6, 8))),
+        (make(ops.Shift, values=floats(4, 2, 1), rows=ints(0, 1, 1, 1, 1, 0), columns=ints(*[0] * 8)), [REAL_MAP],
+         REAL_MAP),
+        (make(ops.Unflatten, height=1, width=2), [REAL_VECTOR], TensorType(Kind.REAL, (2, 1, 2))),
         (make(ops.Concat, 3), [BIT_VECTOR, BIT_VECTOR, BIT_VECTOR], TensorType(Kind.BIT, (12,))),
     ],
 )  # fmt: skip
@@ -81,7 +93,25 @@ def test_types_are_derived(op, inputs, expected):
     ("op", "inputs", "message"),
     [
         (make(ops.Add, 1), [REAL_MAP], "expected 2 inputs, found 1"),
-        (make(ops.Add, 2), [REAL_MAP, REAL_VECTOR], r"expected two tensors of one shape, \(4, 6, 8\), found \(4,\)"),
+        (make(ops.Add, 2), [REAL_MAP, TensorType(Kind.REAL, (3,))],
+         r"expected a second operand of the shape \(4, 6, 8\), or one for each channel or pixel of it, found \(3,\)"),
+        (make(ops.Multiply, 2), [REAL_VECTOR, REAL_MAP], r"operand of the shape \(4,\), .* found \(4, 6, 8\)"),
+        (make(ops.Multiply, 2), [REAL_MAP, TensorType(Kind.REAL, (4, 6, 1))], r"found \(4, 6, 1\)"),
+        (make(ops.Unflatten, height=3, width=1), [REAL_VECTOR], r"whole maps of 3 x 1, found \(4,\)"),
+        (make(ops.Unflatten, height=1, width=1), [BIT_VECTOR], "expected 'a' to be REAL or PIXEL or SUM, found BIT"),
+        (make(ops.Unflatten, height=0, width=1), [REAL_VECTOR], "expected height from 1 to"),
+        (make(ops.Sigmoid), [SIGN_MAP], "expected 'a' to be REAL, found SIGN"),
+        (make(ops.Channels, index=ints(0, 4)), [REAL_MAP], "expected every index from 0 to 3, found 4"),
+        (make(ops.Channels, index=ints(-1)), [REAL_MAP], "expected every index from 0 to 3, found -1"),
+        (make(ops.Channels, index=ints()), [REAL_MAP], r"expected index of shape \(out,\), found \(0,\)"),
+        (make(ops.Shift, values=floats(4, 1, 1), rows=ints(*[0] * 6), columns=ints(*[0] * 7)), [REAL_MAP],
+         r"expected columns of shape \(8,\), found \(7,\)"),
+        (make(ops.Shift, values=floats(4, 1, 1), rows=ints(0, 0, 6, 0, 0, 0), columns=ints(*[0] * 8)), [REAL_MAP],
+         "expected the largest of rows from 0 to 5, found 6"),
+        (make(ops.Shift, values=floats(4, 1, 1), rows=ints(*[0] * 6), columns=ints(0, 1, *[0] * 6)), [REAL_MAP],
+         r"expected values of shape \(4, 1, 2\), found \(4, 1, 1\)"),
+        (make(ops.Shift, values=floats(4, 20, 20), rows=ints(*range(20)), columns=ints(*range(20))),
+         [TensorType(Kind.REAL, (4, 20, 20))], "expected at most 256 classes of pixels, found 20 x 20"),
         (make(ops.Add, 2), [REAL_MAP, SIGN_MAP], "expected 'b' to be REAL, found SIGN"),
         (make(ops.Affine, scale=floats(3)), [REAL_MAP], r"expected scale of shape \(4,\), found \(3,\)"),
         (make(ops.Affine, scale=floats(4).astype(float)), [REAL_MAP], "expected scale to be float32, found float64"),

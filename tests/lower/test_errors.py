@@ -25,7 +25,7 @@ NOT_LOWERED = {
         binary(lambda m, x: m.p(m.conv(x)), p=nn.AvgPool2d(2, ceil_mode=True)),
         r"p \(AvgPool2d\).*ceil",
     ),
-    "padded pixels": (binary(lambda m, x: F.pad(m.conv(x), (1, 1, 0, 0))), "it pads pixels"),
+    "mirrored pixels": (binary(lambda m, x: F.pad(m.conv(x), (1, 1, 1, 1), "reflect")), "other values than 0"),
     "padded with ones": (binary(lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 1, 1), value=1.0)), "other values than 0"),
     "even same": (
         binary(lambda m, x: m.real(m.conv(x)), real=nn.Conv2d(4, 4, 2, padding="same")),
@@ -33,15 +33,26 @@ NOT_LOWERED = {
     ),
     "softmax": (binary(lambda m, x: m.conv(x).softmax(1)), "softmax.*no such op.*Supported: conv2d"),
     "inner softmax": (binary(lambda m, x: m.act(m.conv(x)), act=nn.Softmax2d()), r"act \(Softmax2d\)"),
-    "gate": (binary(lambda m, x: m.conv(x) * m.conv(x).mean((2, 3), keepdim=True)), "both factors depend"),
-    "broadcast": (binary(lambda m, x: m.conv(x) + m.conv(x).mean((2, 3), keepdim=True)), "broadcasts"),
+    "product that enlarges both": (
+        binary(lambda m, x: m.conv(x).mean(1, keepdim=True) * m.conv(x).mean((2, 3), keepdim=True)),
+        r"broadcasts \(4, 1, 1\) and \(1, 9, 9\) to \(4, 9, 9\)",
+    ),
+    "sum along the rows": (
+        binary(lambda m, x: m.conv(x) + m.conv(x).amax(3, keepdim=True)),
+        "amax cannot be lowered",
+    ),
+    "mean of the rows": (binary(lambda m, x: m.conv(x).mean(2)), r"averages over the dimensions \[2\] of 4"),
+    "cube": (binary(lambda m, x: m.conv(x) ** 3), "its exponent is not 2"),
+    "joined with a constant": (
+        binary(lambda m, x: torch.cat([m.conv(x), torch.ones(2, 1, 9, 9)], 1)),
+        "one of its parts is constant",
+    ),
     "mean of the batch": (
         binary(lambda m, x: m.conv(x) - m.conv(x).mean()),
         r"averages over the dimensions \[0, 1, 2, 3\]",
     ),
-    "part of the channels": (binary(lambda m, x: m.conv(x)[:, :2]), "part of the channels"),
     "mixed samples": (binary(lambda m, x: m.conv(x).view(-1, 9)), "between the samples of a batch"),
-    "other shape": (binary(lambda m, x: m.conv(x).view(-1, 2, 18, 9)), r"\(2, 18, 9\)"),
+    "other rank": (binary(lambda m, x: m.conv(x).view(-1, 2, 2, 9, 9)), r"its result has the shape \(2, 2, 9, 9\)"),
     "pixelwise constant": (binary(lambda m, x: m.conv(x) * torch.arange(9.0)), "differs by pixel"),
     "batch statistics": (
         binary(lambda m, x: m.norm(m.conv(x)), norm=nn.BatchNorm2d(4, track_running_stats=False)),
@@ -52,10 +63,6 @@ NOT_LOWERED = {
     "no result": (Net(lambda m, x: torch.zeros(x.shape)), "none to compute"),
     "identity": (Net(lambda m, x: x), "none to compute"),
     "double": (binary(lambda m, x: m.conv(x)).double(), r"conv \(BinaryConv2d\): weight is torch.float64.*net.float"),
-    "no square in front of a sign": (
-        Net(lambda m, x: m.conv((x + x) * (x + x)), conv=binary(lambda m, x: x).conv),
-        "both factors depend",
-    ),
 }
 
 

@@ -17,6 +17,10 @@ def ones(*shape):
     return np.ones(shape, np.float32)
 
 
+def different(*shape):
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
 @pytest.fixture
 def graph() -> Graph:
     """Real 3x3 convolution 3 to 8 at 6x6, then a grouped binary one of a general domain 8 to 4, then a head."""
@@ -27,7 +31,7 @@ def graph() -> Graph:
         "x",
         TensorType(Kind.REAL, (3, 6, 6)),
         (
-            ops.Conv(name="first", inputs=("x",), weight=ones(8, 3, 3, 3), bias=ones(8), window=Window((3, 3)),
+            ops.Conv(name="first", inputs=("x",), weight=different(8, 3, 3, 3), bias=ones(8), window=Window((3, 3)),
                      note="first layer"),
             ops.Binarize(name="sign", inputs=("first",), threshold=ones(8)),
             ops.BinaryConv(name="second", inputs=("sign",), weight=weight, signed=False, window=window, groups=2),
@@ -37,7 +41,7 @@ def graph() -> Graph:
             ops.Binarize(name="bits", inputs=("flat",), threshold=ones(16), kind=Kind.BIT),
             ops.BinaryLinear(name="third", inputs=("bits",), weight=np.ones((5, 16), np.bool_), signed=True),
             ops.Affine(name="scale", inputs=("third",), scale=ones(5)),
-            ops.Linear(name="last", inputs=("scale",), weight=ones(10, 5), bias=None),
+            ops.Linear(name="last", inputs=("scale",), weight=different(10, 5), bias=None),
         ),
         "last",
     )  # fmt: skip

@@ -59,24 +59,40 @@ struct PoolArgs {
     const uint8_t* take_min = nullptr;  // max_pool: one byte a channel, or null
 };
 
+// How an operand covers a map: it has one number for each element, channel or pixel, or one in all.
+enum class Spread { none, by_channel, by_pixel, all };
+
+// Of a Shift: a pixel's class, and how many pixels from here on are of it, 255 standing for all numbers above, too.
+struct PixelClass {
+    uint8_t index, run;
+};
+
 // One step of an elementwise chain, which runs on a channel's pixels while they are in the first-level cache.
 struct Step {
     // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
     // this ending are to float32; fix_and_store ends a chain.
     enum Op {
         load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
-        store_fixed, fix_and_store
+        store_fixed, fix_and_store, add_spread, multiply, sigmoid, tanh, shift
     } op;
-    const void* source = nullptr;    // load_*, add: planar tensor; level_sum: int32 window sums (read per group)
+    const void* source = nullptr;    // load_*, add*, multiply: planar tensor; level_sum: int32 window sums (per group)
     void* target = nullptr;          // binarize: bits; store: float
     const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
+                                     // shift: values, `classes` of them a channel
     const float* b = nullptr;        // affine: shift or null; level_sum: low
     const float* c = nullptr;        // level_sum: shift or null
     float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
+    Spread spread = Spread::none;    // add_spread, multiply
+    int classes = 0;                 // shift
+    const PixelClass* pixel = nullptr;  // shift: for each pixel
 };
 
 constexpr float kWhole = 3 << 22;  // near it float32 holds integers only: adding it rounds
+
+// Constants of src/bitwright/ir/functions.py.
+constexpr float kLog2E = 1.44269502f, kLn2High = 0.693145751953125f, kLn2Low = 1.42860677e-06f;
+constexpr float kExponential[5] = {0.5f, 0.166665182f, 0.041666206f, 0.00836895406f, 0.00139505975f};
 
 // A chain on the sums of a convolution. Its first step is a load_sum without a source: the convolution itself.
 struct Tail {

@@ -1,4 +1,5 @@
 // The specification: every kernel as one plain loop, element by element and bit by bit.
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -199,6 +200,46 @@ float nearest(float v) {
     return (v + kWhole) - kWhole;
 }
 
+float operand(const Shape& shape, const Step& step, int channel, size_t pixel) {
+    const float* values = static_cast<const float*>(step.source);
+    switch (step.spread) {
+        case Spread::none: return values[channel * shape.pixels() + pixel];
+        case Spread::by_channel: return values[channel];
+        case Spread::by_pixel: return values[pixel];
+        case Spread::all: break;
+    }
+    return values[0];
+}
+
+// e^t = q * s + s for t from -87 to 0, in the operations of src/bitwright/ir/functions.py.
+struct Exponential {
+    float q, s;
+
+    explicit Exponential(float t) {
+        t = t > -87 ? t : -87;
+        const float k = (t * kLog2E + kWhole) - kWhole;
+        const float r = (t - k * kLn2High) - k * kLn2Low;
+        float p = kExponential[4];
+        for (int i = 3; i >= 0; --i) p = p * r + kExponential[i];
+        q = p * (r * r) + r;
+        const int32_t power = (int32_t(k) + 127) * (1 << 23);
+        std::memcpy(&s, &power, sizeof s);
+    }
+};
+
+float sigmoid(float x) {
+    const Exponential of(-std::fabs(x));
+    const float e = of.q * of.s + of.s;
+    return (x >= 0 ? 1 : e) / (e + 1);
+}
+
+float tanh(float x) {
+    const Exponential of(std::fabs(x) * -2);
+    const float m = of.q * of.s + (of.s - 1);
+    const float y = -m / (m + 2);
+    return x > 0 ? y : -y;
+}
+
 void elementwise(const Shape& shape, const Step* steps, int count, int begin, int end) {
     for (int s = 0; s < count; ++s) {
         if (steps[s].op == Step::binarize) clear_bits(shape, static_cast<uint8_t*>(steps[s].target), begin, end);
@@ -224,6 +265,11 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                         break;
                     }
                     case Step::add: v += static_cast<const float*>(step->source)[at]; break;
+                    case Step::add_spread: v += operand(shape, *step, c, pixel); break;
+                    case Step::multiply: v *= operand(shape, *step, c, pixel); break;
+                    case Step::sigmoid: v = sigmoid(v); break;
+                    case Step::tanh: v = tanh(v); break;
+                    case Step::shift: v += step->a[size_t(c) * step->classes + step->pixel[pixel].index]; break;
                     case Step::prelu: v = v > 0 ? v : step->a[c] * v; break;
                     case Step::clamp:
                         v = v > step->low ? v : step->low;

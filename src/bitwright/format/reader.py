@@ -9,13 +9,14 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import spec
+from bitwright.format import spec, two_levels
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
@@ -165,20 +166,28 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
     for i in range(count):
         where = f"blob {i}"
         record = struct.unpack_from(spec.BLOB, data, parts.blobs + i * struct.calcsize(spec.BLOB))
-        offset, size, elements, dtype, encoding, _ = record
+        offset, size, elements, dtype, encoding, filters = record
         if dtype not in spec.DTYPES:
             raise _refusal(where, f"a dtype from {min(spec.DTYPES)} to {max(spec.DTYPES)}", f"{dtype}")
-        if encoding != spec.RAW:
-            raise _refusal(where, f"the encoding {spec.RAW}", f"{encoding}")
+        if encoding not in (spec.RAW, spec.TWO_LEVELS):
+            raise _refusal(where, f"the encoding {spec.RAW} or {spec.TWO_LEVELS}", f"{encoding}")
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
-        expected = (spec.align(end), spec.blob_bytes(dtype, elements))
+        bytes_ = spec.blob_bytes(dtype, elements)
+        if encoding == spec.TWO_LEVELS:
+            if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
+                raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
+            bytes_ = two_levels.size(elements, filters)
+        expected = (spec.align(end), bytes_)
         if (offset, size) != expected:
             raise _refusal(where, f"{expected[1]} bytes at {expected[0]}", f"{size} at {offset}")
         end = offset + size
         if end > len(data):
             raise _refusal(where, f"an end at {len(data)} or before", f"{end}")
-        found.append((dtype, _loader(data, offset, dtype, elements)))
+        load = _loader(data, offset, dtype, elements)
+        if encoding == spec.TWO_LEVELS:
+            load = partial(two_levels.decode, data, offset, elements, filters)
+        found.append((dtype, load))
     if end != len(data):
         raise _refusal("blob table", f"a file that ends at {end}", f"{len(data)} bytes")
     return _Blobs(found)
@@ -239,7 +248,9 @@ def _read_op(
     if "weight" in fields:
         fields["weight"] = _into_filters(fields, types[0])
     if kind is ops.PixelConv and fields["shift"] is not None:
-        fields["shift"] = _into_classes(fields, types[0])
+        fields["shift"] = _into_window_classes(fields, types[0])
+    if "values" in fields:
+        fields["values"] = _into_classes(fields)
     op = kind(name=name, inputs=names, note=note, **fields)
     return op, output_type(op, *types)
 
@@ -272,7 +283,7 @@ def _into_filters(fields: dict[str, Any], x: TensorType) -> Array:
     return weight.reshape(-1, *shape) if taps > 0 and min(shape) > 0 and weight.size % taps == 0 else weight
 
 
-def _into_classes(fields: dict[str, Any], x: TensorType) -> Array:
+def _into_window_classes(fields: dict[str, Any], x: TensorType) -> Array:
     """The elements of a shift as classes of rows and columns of each filter; else left flat, likewise."""
     shift, window = fields["shift"], fields["window"]
     if len(x.shape) != 3 or not all(1 <= n <= limits.MAX_WINDOW for n in (*window.kernel, *window.stride)):
@@ -281,8 +292,17 @@ def _into_classes(fields: dict[str, Any], x: TensorType) -> Array:
     return shift.reshape(shape) if shift.size == prod(shape) else shift
 
 
+def _into_classes(fields: dict[str, Any]) -> Array:
+    """The values of a shift by channel and classes; left flat, for `output_type` to refuse, where that cannot be."""
+    classes = [int(fields[axis].max()) + 1 for axis in ("rows", "columns")]
+    fits = min(classes) > 0 and fields["values"].size % prod(classes) == 0
+    return fields["values"].reshape(-1, *classes) if fits else fields["values"]
+
+
 def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     """Refuse bytes that are not those the writer writes of the graph they hold."""
+    if len(data) != len(expected):
+        raise _refusal("blobs", f"{len(expected)} bytes, weights of two levels stored as such", f"{len(data)}")
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]
     if not different.any():
         return

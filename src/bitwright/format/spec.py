@@ -30,7 +30,7 @@ NONE = 0xFFFFFFFF  # an absent blob
 HEADER = "<8sIIQIIIIII3II"
 # opcode, number of inputs, name offset and length, note offset and length, inputs[4], blobs[4], ints[12], floats[4]
 OP = "<HHIIII4I4I12i4f12x"
-# offset in the file, bytes, elements, dtype, encoding, reserved (0)
+# offset in the file, bytes, elements, dtype, encoding, filters (0 where the encoding has none)
 BLOB = "<QQIIII"
 # key offset and length, value offset and length, into the text
 META = "<IIII"
@@ -39,13 +39,8 @@ MAX_FILE = 1 << 31  # bytes; the other limits are those of ir/limits.py
 MAX_OP_BLOBS, MAX_OP_INTS, MAX_OP_FLOATS = 4, 12, 4
 MAX_BLOBS = MAX_OP_BLOBS * MAX_OPS
 
-F32, I32, BITS, I16 = (
-    0,
-    1,
-    2,
-    3,
-)  # blob dtypes; bits are packed lowest first, without gaps, the last byte filled with zeros
-RAW = 0  # blob encodings
+F32, I32, BITS, I16 = 0, 1, 2, 3  # blob dtypes; bits are packed lowest first, without gaps, the last byte padded with zeros
+RAW, TWO_LEVELS = 0, 1  # blob encodings; two_levels.py is for the `weight` of a real layer only
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}
 )
@@ -87,6 +82,12 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.Concat: Layout(19),
     ops.FixedPoint: Layout(20, ints=("fraction",)),
     ops.PixelConv: Layout(22, ints=("window",), blobs=(("weight", I16), ("scale", F32), ("shift", F32))),
+    ops.Multiply: Layout(24),
+    ops.Sigmoid: Layout(25),
+    ops.Tanh: Layout(26),
+    ops.Channels: Layout(27, blobs=(("index", I32),)),
+    ops.Shift: Layout(28, blobs=(("values", F32), ("rows", I32), ("columns", I32))),
+    ops.Unflatten: Layout(29, ints=("height", "width")),
 }
 
 

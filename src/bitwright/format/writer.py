@@ -6,13 +6,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bitwright.errors import BitwrightError, GraphError
-from bitwright.format import spec
+from bitwright.format import spec, two_levels
 from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Array, Graph, Op, Window
 from bitwright.ir.verify import verify
@@ -68,7 +69,7 @@ def to_bytes(graph: Graph) -> bytes:
         GraphError: If the graph is not well-formed or too large.
     """
     verify(graph)
-    blobs = [blob for op in graph.ops for blob in op_blobs(op)]
+    blobs = [blob for op in graph.ops for blob in op_blobs(op).values()]
     texts = _Texts()
     texts.add(graph.input)
     op_table = _op_table(graph, texts)
@@ -88,18 +89,34 @@ def to_bytes(graph: Graph) -> bytes:
         (parts.text, bytes(texts.data)),
     ):
         data += bytes(start - len(data)) + part
-    for dtype, array in blobs:
-        data += bytes(spec.align(len(data)) - len(data)) + _raw(dtype, array)
+    for blob in blobs:
+        data += bytes(spec.align(len(data)) - len(data)) + blob.data
     struct.pack_into("<I", data, 12, zlib.crc32(memoryview(data)[16:]))
     return bytes(data)
 
 
-def op_blobs(op: Op) -> Iterator[tuple[int, Array]]:
-    """The blobs of an op, each its dtype and the array, in the order of the file and without absent ones."""
-    for field, dtype in spec.LAYOUTS[type(op)].blobs:
-        array = getattr(op, field)
-        if array is not None:
-            yield dtype, array
+@dataclass(frozen=True)
+class Blob:
+    """A parameter as it is in the file."""
+
+    dtype: int
+    elements: int
+    encoding: int
+    filters: int
+    data: bytes
+
+
+def op_blobs(op: Op) -> dict[str, Blob]:
+    """The blobs of an op, by the name of the parameter, in the order of the file and without absent ones."""
+    fields = spec.LAYOUTS[type(op)].blobs
+    present = ((field, dtype, getattr(op, field)) for field, dtype in fields)
+    return {field: _blob(field, dtype, array) for field, dtype, array in present if array is not None}
+
+
+def _blob(field: str, dtype: int, array: Array) -> Blob:
+    if field == "weight" and dtype == spec.F32 and (data := two_levels.encode(array)) is not None:
+        return Blob(dtype, array.size, spec.TWO_LEVELS, len(array), data)
+    return Blob(dtype, array.size, spec.RAW, 0, _raw(dtype, array))
 
 
 class _Texts:
@@ -166,13 +183,13 @@ def _padded(values: list[Any], length: int, filler: Any) -> list[Any]:
     return values + [filler] * (length - len(values))
 
 
-def _blob_table(blobs: list[tuple[int, Array]], start: int) -> tuple[bytes, int]:
+def _blob_table(blobs: list[Blob], start: int) -> tuple[bytes, int]:
     """The records of all blobs, the first of which follows `start`; and where the last one ends."""
     table = bytearray()
     end = start
-    for dtype, array in blobs:
-        offset, size = spec.align(end), spec.blob_bytes(dtype, array.size)
-        table += struct.pack(spec.BLOB, offset, size, array.size, dtype, spec.RAW, 0)
+    for blob in blobs:
+        offset, size = spec.align(end), len(blob.data)
+        table += struct.pack(spec.BLOB, offset, size, blob.elements, blob.dtype, blob.encoding, blob.filters)
         end = offset + size
     return bytes(table), end
 

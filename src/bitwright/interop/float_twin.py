@@ -89,7 +89,7 @@ class _Builder:
 
     def build(self) -> fx.GraphModule:
         for op in self.graph.ops:
-            self.rank[op.name] = 1 if isinstance(op, ops.Flatten) else self.rank[op.inputs[0]]
+            self.rank[op.name] = {ops.Flatten: 1, ops.Unflatten: 3}.get(type(op), self.rank[op.inputs[0]])
             if not self._serves_level_sums_only(op):
                 self.values[op.name] = self._translate(op)
         self.fx.output(self._node(self.graph.output))
@@ -248,7 +248,19 @@ def _pointwise(op: ops.Op) -> nn.Module:
     """The module of an op that has nothing to fold."""
     match op:
         case ops.Add():
-            return _Function(torch.add)
+            return _Function(partial(_spread, function=torch.add))
+        case ops.Multiply():
+            return _Function(partial(_spread, function=torch.mul))
+        case ops.Sigmoid():
+            return nn.Sigmoid()
+        case ops.Tanh():
+            return nn.Tanh()
+        case ops.Shift():
+            return _Function(partial(torch.add, torch.tensor(op.values[:, op.rows[:, None], op.columns])))
+        case ops.Unflatten():
+            return nn.Unflatten(1, (-1, op.height, op.width))
+        case ops.Channels():
+            return _Function(partial(torch.index_select, dim=1, index=torch.tensor(op.index)))
         case ops.PReLU():
             module = nn.PReLU(len(op.slope))
             module.weight.data.copy_(torch.tensor(op.slope))
@@ -283,6 +295,10 @@ def _max_pool(x: Tensor, window: ops.Window) -> Tensor:
 def _ones_conv(x: Tensor, window: ops.Window, groups: int) -> Tensor:
     ones = torch.ones(groups, x.shape[1] // groups, *window.kernel)
     return F.conv2d(x, ones, None, window.stride, window.padding, window.dilation, groups)
+
+
+def _spread(a: Tensor, b: Tensor, function: Callable[..., Tensor]) -> Tensor:
+    return function(a, b if b.dim() == a.dim() else b[:, :, None, None])
 
 
 def _pad_channels(x: Tensor, op: ops.PadChannels) -> Tensor:

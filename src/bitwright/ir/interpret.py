@@ -11,7 +11,7 @@ from typing import Literal, overload
 
 import numpy as np
 
-from bitwright.ir import ops
+from bitwright.ir import functions, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
 from bitwright.ir.verify import infer
 from bitwright.ir.windows import class_starts, output_size, outputs_inside
@@ -118,7 +118,27 @@ def _(op: ops.LevelSum, kinds: list[Kind], acc: Array, window_sum: Array) -> Arr
 
 @evaluate.register
 def _(op: ops.Add, kinds: list[Kind], a: Array, b: Array) -> Array:
-    return a + b
+    return a + _spread(b, a)
+
+
+@evaluate.register
+def _(op: ops.Multiply, kinds: list[Kind], a: Array, b: Array) -> Array:
+    return a * _spread(b, a)
+
+
+@evaluate.register
+def _(op: ops.Sigmoid, kinds: list[Kind], x: Array) -> Array:
+    return functions.sigmoid(x)
+
+
+@evaluate.register
+def _(op: ops.Tanh, kinds: list[Kind], x: Array) -> Array:
+    return functions.tanh(x)
+
+
+@evaluate.register
+def _(op: ops.Shift, kinds: list[Kind], x: Array) -> Array:
+    return x + op.values[:, op.rows[:, None], op.columns]
 
 
 @evaluate.register
@@ -283,6 +303,21 @@ def _(op: ops.PadChannels, kinds: list[Kind], x: Array) -> Array:
 @evaluate.register
 def _(op: ops.Concat, kinds: list[Kind], *inputs: Array) -> Array:
     return np.concatenate(inputs, axis=1)
+
+
+@evaluate.register
+def _(op: ops.Channels, kinds: list[Kind], x: Array) -> Array:
+    return x[:, op.index]
+
+
+@evaluate.register
+def _(op: ops.Unflatten, kinds: list[Kind], x: Array) -> Array:
+    return x.reshape(x.shape[0], x.shape[1] // (op.height * op.width), op.height, op.width)
+
+
+def _spread(b: Array, a: Array) -> Array:
+    """The second operand of a sum or product in a shape that meets the first's, (N, C, ...)."""
+    return b if b.ndim == a.ndim else b[:, :, None, None]
 
 
 def _per_channel(values: Array, x: Array) -> Array:

@@ -8,5 +8,6 @@ MAX_WINDOW = 255  # kernel, stride, padding, dilation
 MAX_TAPS = 1 << 24  # of one accumulator: 32 bits hold it, and so does a float32, exactly
 MAX_PIXEL_WEIGHTS = (2**31 - 1) // 255  # magnitudes of a filter over pixels, added up: so that 32 bits hold its sums
 MAX_FRACTION = 24  # bits behind the point of a fixed-point number
+MAX_CLASSES = 256  # of the pixels of a map: rows times columns
 MAX_TEXT = 1 << 20  # bytes of all names, notes and metadata
 MAX_META = 256  # pairs

@@ -72,7 +72,38 @@ class LevelSum(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Add(Op):
-    """y = a + b, two real tensors of one shape."""
+    """y = a + b, of real tensors; b has the shape of a or is spread over it, see `Multiply`."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Multiply(Op):
+    """y = a * b, of real tensors; b has the shape of a or is spread over it.
+
+    Over a map (C, H, W) that is (C, 1, 1) or (C,), one number a channel, (1, H, W), one a pixel, or (1, 1, 1) or (1,);
+    over a vector (F,) it is (1,).
+    """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sigmoid(Op):
+    """y = 1 / (1 + e^-x), in the operations of `functions.py`."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tanh(Op):
+    """y = tanh(x), in the operations of `functions.py`."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shift(Op):
+    """y = x + values[c, rows[y], columns[x]], of a real map: a constant that differs by pixel, of few classes.
+
+    Such is what a zero-padded convolution makes of an input that is the same everywhere.
+    """
+
+    values: Array  # (C, R, Q) float32; R * Q <= limits.MAX_CLASSES
+    rows: Array  # (H,) int32, the class of each row; R is the largest plus 1
+    columns: Array  # (W,) int32, likewise
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -226,6 +257,21 @@ class PadChannels(Op):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Concat(Op):
     """Two to four tensors of one kind, one after another along the channels."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Channels(Op):
+    """Output channel i is input channel index[i], of any kind: shuffles, slices and repetitions."""
+
+    index: Array  # (out,) int32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unflatten(Op):
+    """(C*H*W,) -> (C, H, W), row-major; any kind but bits, whose layout changes."""
+
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,39 @@ def _(op: ops.LevelSum, *inputs: TensorType) -> TensorType:
 
 @output_type.register
 def _(op: ops.Add, *inputs: TensorType) -> TensorType:
-    a, b = _inputs(op, inputs, (Kind.REAL,), (Kind.REAL,))
-    if a.shape != b.shape:
-        raise _refusal(op, f"two tensors of one shape, {a.shape}", f"{b.shape}")
-    return a
+    return _spread(op, inputs)
+
+
+@output_type.register
+def _(op: ops.Multiply, *inputs: TensorType) -> TensorType:
+    return _spread(op, inputs)
+
+
+@output_type.register
+def _(op: ops.Sigmoid, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL,))
+    return x
+
+
+@output_type.register
+def _(op: ops.Tanh, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL,))
+    return x
+
+
+@output_type.register
+def _(op: ops.Shift, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL,), rank=3)
+    classes = []
+    for field, found, size in (("rows", op.rows, x.shape[1]), ("columns", op.columns, x.shape[2])):
+        _check_array(op, field, found, np.int32, (size,))
+        _check_range(op, f"the least of {field}", int(found.min()), 0, size - 1)
+        _check_range(op, f"the largest of {field}", int(found.max()), 0, size - 1)
+        classes.append(int(found.max()) + 1)
+    if prod(classes) > limits.MAX_CLASSES:
+        raise _refusal(op, f"at most {limits.MAX_CLASSES} classes of pixels", f"{classes[0]} x {classes[1]}")
+    _check_array(op, "values", op.values, np.float32, (x.shape[0], *classes))
+    return x
 
 
 @output_type.register
@@ -253,6 +282,37 @@ def _(op: ops.Concat, *inputs: TensorType) -> TensorType:
         if x.kind != first.kind or len(x.shape) != len(first.shape) or x.shape[1:] != first.shape[1:]:
             raise _refusal(op, f"inputs that agree but for their channels with {_show(first)}", _show(x))
     return TensorType(first.kind, (sum(x.shape[0] for x in inputs), *first.shape[1:]))
+
+
+@output_type.register
+def _(op: ops.Channels, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, _ANY)
+    _check_array(op, "index", op.index, np.int32, ("out",))
+    for index in (int(op.index.min()), int(op.index.max())):
+        _check_range(op, "every index", index, 0, x.shape[0] - 1)
+    return TensorType(x.kind, (len(op.index), *x.shape[1:]))
+
+
+@output_type.register
+def _(op: ops.Unflatten, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL, Kind.PIXEL, Kind.SUM), rank=1)
+    for field, value in (("height", op.height), ("width", op.width)):
+        _check_range(op, field, value, 1, limits.MAX_DIM)
+    channels, left = divmod(x.shape[0], op.height * op.width)
+    if left or not channels:
+        raise _refusal(op, f"a vector of whole maps of {op.height} x {op.width}", f"{x.shape}")
+    return TensorType(x.kind, (channels, op.height, op.width))
+
+
+def _spread(op: Op, inputs: Sequence[TensorType]) -> TensorType:
+    """The first of two real operands, when the second has its shape or is spread over it."""
+    a, b = _inputs(op, inputs, (Kind.REAL,), (Kind.REAL,))
+    channels, *pixels = b.shape if len(b.shape) == len(a.shape) else (b.shape[0], *[1] * (len(a.shape) - 1))
+    fits = len(b.shape) <= len(a.shape) and channels in (1, a.shape[0])
+    if not fits or pixels not in ([1] * len(pixels), list(a.shape[1:])):
+        expected = f"a second operand of the shape {a.shape}, or one for each channel or pixel of it"
+        raise _refusal(op, expected, f"{b.shape}")
+    return a
 
 
 def _inputs(

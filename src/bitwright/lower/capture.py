@@ -82,6 +82,18 @@ def operation(node: Node) -> str:
     return getattr(target, "__name__", str(target))
 
 
+def argument(call: Node) -> Node:
+    """The first argument of a call that takes a tensor first."""
+    (source, *_) = call.args
+    assert isinstance(source, Node)
+    return source
+
+
+def refusal(call: Node, why: str, supported: str) -> LoweringError:
+    """The error for a call that has no place in a graph."""
+    return LoweringError(f"{describe(call)}: {operation(call)} cannot be lowered: {why}. Supported: {supported}.")
+
+
 def arguments(call: Node) -> dict[str, Any]:
     """What a call is given, by the names of the operation's schema, defaults included."""
     target = call.target

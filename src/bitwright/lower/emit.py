@@ -1,11 +1,12 @@
 """Emit: collects the ops of a graph under unique names, and leaves out what says the same thing twice."""
 
 from dataclasses import fields, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from bitwright.ir.ops import Affine, Decode, Graph, Kind, Op, TensorType
+from bitwright.ir.ops import Affine, Channels, Decode, Flatten, Graph, Kind, Op, TensorType, Unflatten
 
 
 class Emitter:
@@ -47,9 +48,42 @@ class Emitter:
 
     def real(self, name: str) -> str:
         """The same tensor as real numbers: bits are decoded."""
-        if self.kind(name) in (Kind.SIGN, Kind.BIT):
+        if self.is_bits(name):
             return self.add(Decode(name=f"{name}.decode", inputs=(name,)), Kind.REAL, self.shape(name))
         return name
+
+    def is_bits(self, name: str) -> bool:
+        """Whether the elements of a tensor are bits."""
+        return self.kind(name) in (Kind.SIGN, Kind.BIT)
+
+    def elements(self, name: str) -> int:
+        """Elements of one sample of a tensor."""
+        return prod(self.shape(name))
+
+    def flat(self, name: str, x: str) -> str:
+        """A map as a vector; an op that makes it is called `name`."""
+        before = self.ops.get(x)
+        if len(self.shape(x)) == 1:
+            return x
+        if isinstance(before, Unflatten):
+            return before.inputs[0]
+        return self.add(Flatten(name=name, inputs=(x,)), self.kind(x), (self.elements(x),))
+
+    def as_map(self, name: str, x: str, shape: tuple[int, ...]) -> str:
+        """A vector, of anything but bits, as a map; an op that makes it is called `name`."""
+        before = self.ops.get(x)
+        if isinstance(before, Flatten) and self.shape(before.inputs[0]) == shape:
+            return before.inputs[0]
+        return self.add(Unflatten(name=name, inputs=(x,), height=shape[1], width=shape[2]), self.kind(x), shape)
+
+    def channels(self, name: str, x: str, index: Any) -> str:
+        """Some channels of a tensor, by their numbers (C,); an op that takes them is called `name`."""
+        chosen, before = np.asarray(index, np.int32), self.ops.get(x)
+        if isinstance(before, Channels):
+            x, chosen = before.inputs[0], before.index[chosen]
+        if np.array_equal(chosen, np.arange(self.shape(x)[0])):
+            return x
+        return self.add(Channels(name=name, inputs=(x,), index=chosen), self.kind(x), (len(chosen), *self.shape(x)[1:]))
 
     def graph(self, output: str, meta: dict[str, str]) -> Graph:
         """The finished graph, without the ops that its output does not need."""

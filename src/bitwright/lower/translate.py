@@ -9,16 +9,29 @@ from torch.fx import Node
 from bitwright.errors import LoweringError
 from bitwright.ir import ops
 from bitwright.ir.ops import Kind, Window
-from bitwright.lower.capture import Program, arguments, describe, module_path, operation, sample_shape
+from bitwright.ir.verify import output_size
+from bitwright.lower.capture import (
+    Program,
+    argument,
+    arguments,
+    describe,
+    module_path,
+    operation,
+    refusal,
+    sample_shape,
+)
 from bitwright.lower.emit import Emitter
 from bitwright.lower.fold import SIGNS
 from bitwright.lower.freeze import BinaryLayer
 from bitwright.lower.tail import VIEWS, Fold, is_flatten
+from bitwright.lower.views import Views
 
 BITS = (Kind.SIGN, Kind.BIT)
 WORDS = (
-    "conv2d, linear, batch_norm, add, sub, mul, div, neg, relu, relu6, hardtanh, clamp, prelu, leaky_relu, max_pool2d, "
-    "avg_pool2d, adaptive_avg_pool2d, mean over all pixels, flatten, cat and pad of channels, x[:, :, ::2, ::2]; "
+    "conv2d, linear, batch_norm, add, sub, mul, div, neg, abs, square, relu, relu6, hardtanh, clamp, prelu, "
+    "leaky_relu, sigmoid, tanh, silu, hardsigmoid, hardswish, max_pool2d, avg_pool2d, adaptive_avg_pool2d, "
+    "mean and sum over all pixels or over channels, flatten, cat, pad with zeros, what reorders channels, "
+    "x[:, :, ::2, ::2]; "
     "between a binary layer and the next sign, any operation on single elements that is monotone"
 )
 
@@ -35,13 +48,14 @@ class Translation:
     accumulators: dict[Node, str] = field(default_factory=dict)
     signs: dict[str, Node] = field(default_factory=dict)  # the tensor that holds a sign's bits
     sums: dict[str, tuple[BinaryLayer, str | None]] = field(default_factory=dict)  # an accumulator, its window sum
+    views: Views = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.views = Views(self.emit, self.names, self.program.batch)
 
     def tensor(self, node: Node) -> str:
         """The tensor that holds a value of the program; bits stay bits."""
-        name = self.names[node]
-        if self.emit.shape(name) != sample_shape(node):
-            raise refusal(node, f"its result has the shape {sample_shape(node)} of one sample", "(C, H, W) and (F,)")
-        return name
+        return self.views.tensor(node, self.name(node))
 
     def real(self, node: Node) -> str:
         """The tensor that holds a value of the program as real numbers."""
@@ -58,11 +72,6 @@ class Translation:
             return path
         short = "flatten" if operation(call) in VIEWS else operation(call).rpartition(".")[2].lstrip("_")
         return f"{path}.{short}" if path else short
-
-
-def refusal(call: Node, why: str, supported: str) -> LoweringError:
-    """The error for a call that has no place in a graph."""
-    return LoweringError(f"{describe(call)}: {operation(call)} cannot be lowered: {why}. Supported: {supported}.")
 
 
 def translate(
@@ -187,13 +196,23 @@ def _flatten(build: Translation, call: Node, x: str) -> str:
 def max_pool(build: Translation, call: Node, x: str, take_min: np.ndarray | None = None) -> str:
     """Emit the op of a max-pool, of a tensor of any kind."""
     given = arguments(call)
-    if given["ceil_mode"]:
-        raise refusal(call, "ceil_mode=True adds windows that hang over the edge", "ceil_mode=False, with padding")
     kernel = pair(given["kernel_size"])
     window = Window(kernel, pair(given["stride"] or kernel), pair(given["padding"]), pair(given["dilation"]))
+    check_ceil_mode(call, window)
     falls = take_min if take_min is not None and take_min.any() else None
     op = ops.MaxPool(name=build.name(call), inputs=(x,), window=window, take_min=falls)
     return build.emit.add(op, build.emit.kind(x), sample_shape(call))
+
+
+def check_ceil_mode(call: Node, window: Window) -> None:
+    """Refuse a pool whose last windows hang over the edge.
+
+    Raises:
+        LoweringError: If `ceil_mode` makes the result larger than the graph's op would.
+    """
+    _, height, width = sample_shape(argument(call))
+    if output_size(window, height, width) != sample_shape(call)[1:]:
+        raise refusal(call, "ceil_mode=True adds windows that hang over the edge", "ceil_mode=False, with padding")
 
 
 def pair(value: object) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from bitwright.format import spec
-from bitwright.format.writer import op_blobs, to_bytes
+from bitwright.format.writer import Blob, op_blobs, to_bytes
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Op, TensorType
 from bitwright.ir.verify import infer
@@ -125,14 +125,15 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
     weights = op.weight.size if isinstance(op, _WEIGHTED) else 0
     operations = _multiply_adds(op, types[op.inputs[0]].shape, shape)
     real = isinstance(op, ops.Conv | ops.PixelConv | ops.Linear)
+    blobs = op_blobs(op)
     return Layer(
         name=op.name,
         op=type(op).__name__,
         shape=shape,
         density=int(op.weight.sum()) / weights if isinstance(op, _BINARY) else None,
         weights=weights,
-        bits_per_weight=_weight_bits(op),
-        bytes=sum(spec.blob_bytes(dtype, array.size) for dtype, array in op_blobs(op)),
+        bits_per_weight=_bits_per_weight(blobs["weight"]) if weights else None,
+        bytes=sum(len(blob.data) for blob in blobs.values()),
         bops=0 if real else operations,
         flops=operations if real else 0,
         kernel=kernel,
@@ -140,10 +141,9 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
     )
 
 
-def _weight_bits(op: Op) -> float | None:
-    if not isinstance(op, _WEIGHTED):
-        return None
-    return 1.0 if isinstance(op, _BINARY) else 8.0 * op.weight.itemsize
+def _bits_per_weight(blob: Blob) -> float:
+    """32 of a real weight, 16 of an integer, 1 of a bit; one and the levels' share of a real weight of two levels."""
+    return 1.0 if blob.dtype == spec.BITS else 8 * len(blob.data) / blob.elements
 
 
 def _multiply_adds(op: Op, taken: tuple[int, ...], made: tuple[int, ...]) -> int:
