@@ -34,7 +34,7 @@ Chain::Steps Chain::bind(const Memory& m) const {
 bool Builder::is_short(int tensor) const {
     if (tensor == 0 || op(tensor - 1).code != OpCode::fixed_point || tensor == model_.output()) return false;
     return std::all_of(readers_[tensor].begin(), readers_[tensor].end(),
-                       [&](int reader) { return is_elementwise(op(reader).code) || op(reader).code == OpCode::binarize; });
+                       [&](int reader) { return is_elementwise(op(reader).code) || makes_bits(op(reader).code); });
 }
 
 Chain Builder::make_chain(const Group& group, size_t first) {
@@ -87,7 +87,14 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 s.low = o.low, s.high = o.high;
                 break;
             }
-            default:  // Binarize, which leaves the tail as it is
+            case OpCode::quantize: {  // leaves the tail as it is, as does Binarize
+                add_change(kFloats, layout(index + 1));
+                Step& s = chain.append(Step::quantize, -1, write(index + 1));
+                s.a = o.blobs[0].floats(), s.b = s.a + o.out.shape.c, s.c = s.b + o.out.shape.c;
+                s.plane_bytes = o.out.shape.plane_bytes();
+                continue;
+            }
+            default:  // Binarize
                 add_change(kFloats, layout(index + 1));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;

@@ -237,6 +237,8 @@ def _read_op(
         fields[field] = None if absent else blobs.take(index, dtype, f"{where}: {field}")
     if "weight" in fields:
         fields["weight"] = _into_filters(fields, types[0])
+    if "thresholds" in fields and fields["thresholds"].size % 3 == 0:
+        fields["thresholds"] = fields["thresholds"].reshape(3, -1)
     op = kind(name=name, inputs=names, note=note, **fields)
     return op, output_type(op, *types)
 
