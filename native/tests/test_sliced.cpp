@@ -42,7 +42,8 @@ struct Case {
                       "in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d padding %d,%d dilation %d,%d groups %d "
                       "input %s weight %s %s%s%s",
                       args.in.c, args.in.h, args.in.w, args.out.c, args.out.h, args.out.w, w.kh, w.kw, w.sh, w.sw, w.ph,
-                      w.pw, w.dh, w.dw, args.groups, args.input_planes == 2 ? "digits" : args.input_signed ? "signed" : "0/1",
+                      w.pw, w.dh, w.dw, args.groups,
+                      args.input_planes == 2 ? "digits" : args.input_signed ? "signed" : "0/1",
                       args.weight_signed ? "signed" : "0/1", args.threshold ? "bits" : "sums",
                       gate.empty() ? "" : " gated", args.window_sum ? " window sum" : "");
         return text;
@@ -299,8 +300,8 @@ bool check_linear(const Kernels& kernels) {
     const Reading reading = a.input_planes == 2 ? Reading::digits : a.input_signed ? Reading::signs : Reading::bits;
     for (int n = 0; n < a.out; n++) {
         for (int k = 0; k < a.in; k++) {
-            const int w = rng() % 2, low = int(x[k / 64] >> (k % 64) & 1), high = int(x[words + k / 64] >> (k % 64) & 1);
-            const int code = a.input_planes == 2 ? 2 * high + low : low;
+            const auto bit = [&](size_t row) { return int(x[row + k / 64] >> (k % 64) & 1); };
+            const int w = rng() % 2, code = bit(0) + (a.input_planes == 2 ? 2 * bit(words) : 0);
             weight[n * words + k / 64] |= uint64_t(w) << (k % 64);
             sums[n] += value_of(reading, code) * (a.weight_signed ? 2 * w - 1 : w);
         }

@@ -239,7 +239,10 @@ void threshold(const Shape& shape, const int32_t* x, const int32_t* threshold, c
 }
 
 // What a bit, or the code of a digit, means.
-int value_of(Kind kind, int code) { return kind == Kind::bit ? code : kind == Kind::sign ? 2 * code - 1 : 2 * code - 3; }
+int value_of(Kind kind, int code) {
+    if (kind == Kind::digit) return 2 * code - 3;
+    return kind == Kind::sign ? 2 * code - 1 : code;
+}
 
 void decode(const Shape& shape, Kind kind, const uint8_t* x, float* y, int begin, int end) {
     const Shape map = shape.bits();

@@ -222,7 +222,8 @@ private:
     static std::string describe_copies(const Window& window, int planes, bool panels) {
         const std::string strided = window.sh > 1 || window.sw > 1 ? ", thinned out" : "";
         const std::string copies = window.kw == 1 ? " shifted copy" : " shifted copies";
-        return std::to_string(window.kw) + copies + (planes > 1 ? " of each plane" : "") + strided + (panels ? " -> panels of the rows of a block" : "");
+        return std::to_string(window.kw) + copies + (planes > 1 ? " of each plane" : "") + strided +
+               (panels ? " -> panels of the rows of a block" : "");
     }
 
     void describe(const BinaryConvArgs& args, SlicedMethod method, const SlicedConstants& constants) {
