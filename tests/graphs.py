@@ -151,10 +151,29 @@ class _Builder:
         threshold = np.where(self.rng.random(self.channels(name)) < 0.5, 0, self.real(self.channels(name)))
         return self.add(ops.Binarize, name, threshold=threshold.astype(np.float32), kind=kind)
 
+    def quantize(self, name: str) -> str:
+        """Digits; some thresholds are equal, so that a code is left out."""
+        thresholds = np.sort(self.real(3, self.channels(name)), axis=0)
+        thresholds[1] = np.where(self.bits(self.channels(name)), thresholds[0], thresholds[1])
+        return self.add(ops.Quantize, name, thresholds=thresholds)
+
+    def codes(self, name: str) -> str:
+        """What a binary layer reads."""
+        return self.quantize(name) if self.choose(0, 3) == 0 else self.binarize(name)
+
     def binary_conv(self, name: str, window: Window, groups: int, signed: bool) -> str:
         out = groups * self.choose(1, max(1, 20 // groups))
         weight = self.bits(out, self.channels(name) // groups, *window.kernel)
-        return self.add(ops.BinaryConv, name, weight=weight, signed=signed, window=window, groups=groups)
+        gated = self.types[name].kind == Kind.DIGIT and signed and self.flag()
+        gate = self.gate(out) if gated else None
+        return self.add(ops.BinaryConv, name, weight=weight, signed=signed, window=window, groups=groups, gate=gate)
+
+    def gate(self, channels: int) -> np.ndarray:
+        """Gates that are open here and there, always, or never."""
+        gate = self.rng.integers(-5, 6, channels).astype(np.int32)
+        gate[self.rng.random(channels) < 0.1] = np.iinfo(np.int32).min
+        gate[self.rng.random(channels) < 0.3] = np.iinfo(np.int32).max
+        return gate
 
     def threshold(self, name: str) -> str:
         channels = self.channels(name)
@@ -178,7 +197,7 @@ class _Builder:
 
 def chain(b: _Builder) -> None:
     """Binary convolutions with nothing but integers between them, and pools of bits and of sums."""
-    bits = b.binarize(b.here)
+    bits = b.codes(b.here)
     for _ in range(b.choose(1, 3)):
         acc = b.binary_conv(bits, b.window(bits), b.groups(bits), b.flag())
         if b.choose(0, 2) == 0:
@@ -194,7 +213,7 @@ def chain(b: _Builder) -> None:
 
 def general(b: _Builder) -> None:
     """A binary convolution of a general domain: 0/1 weight bits, and the window sum beside it."""
-    bits = b.binarize(b.here)
+    bits = b.codes(b.here)
     window, groups = b.window(bits), b.groups(bits)
     acc = b.binary_conv(bits, window, groups, signed=False)
     b.level_sum(acc, b.add(ops.WindowSum, bits, window=window, groups=groups))
@@ -203,11 +222,13 @@ def general(b: _Builder) -> None:
 def residual(b: _Builder) -> None:
     """Sign, binary convolution, scale, and the sum with what came in."""
     x = b.here
-    bits = b.binarize(x)
+    bits = b.codes(x)
     side = b.choose(0, 2)
     weight = b.bits(b.channels(x), b.channels(x), 2 * side + 1, 2 * side + 1)
     window = Window((2 * side + 1, 2 * side + 1), padding=(side, side))
-    b.affine(b.add(ops.BinaryConv, bits, weight=weight, signed=b.flag(), window=window))
+    gated, signed = b.types[bits].kind == Kind.DIGIT and b.flag(), b.flag()
+    gate = b.gate(b.channels(x)) if gated and signed else None
+    b.affine(b.add(ops.BinaryConv, bits, weight=weight, signed=signed, window=window, gate=gate))
     b.here = b.add(ops.Add, b.here, x) if b.flag() else b.add(ops.Add, x, b.here)
     if b.flag():
         b.here = b.add(ops.PReLU, b.here, slope=b.real(b.channels(b.here)))
@@ -247,9 +268,11 @@ def pools(b: _Builder) -> None:
 
 def elementwise(b: _Builder) -> None:
     """One real-valued function of one element."""
-    choice = b.choose(0, 4)
+    choice = b.choose(0, 5)
     if choice == 4:
         b.here = b.add(ops.Tanh if b.flag() else ops.Sigmoid, b.here)
+    elif choice == 5:
+        b.here = b.add(ops.Decode, b.quantize(b.here))
     elif choice == 3:
         b.here = b.add(ops.FixedPoint, b.here, fraction=b.choose(0, 24))
     elif choice == 0:
@@ -272,9 +295,13 @@ def split(b: _Builder) -> None:
 
 
 def doubled(b: _Builder) -> None:
-    """Bits joined along the channels, and a binary convolution of them."""
-    bits = b.binarize(b.here)
-    other = b.add(ops.Binarize, b.here, threshold=b.real(b.channels(b.here)), kind=b.types[bits].kind)
+    """Bits or digits joined along the channels, and a binary convolution of them."""
+    bits = b.codes(b.here)
+    kind = b.types[bits].kind
+    if kind == Kind.DIGIT:
+        other = b.quantize(b.here)
+    else:
+        other = b.add(ops.Binarize, b.here, threshold=b.real(b.channels(b.here)), kind=kind)
     both = b.add(ops.Concat, bits, other)
     b.affine(b.binary_conv(both, b.window(both, 3), 1, b.flag()))
 
@@ -348,7 +375,7 @@ def vector_gated(b: _Builder) -> None:
 
 def vector_chain(b: _Builder) -> None:
     """Binary linear layers with nothing but integers between them."""
-    bits = b.binarize(b.here)
+    bits = b.codes(b.here)
     for _ in range(b.choose(0, 2)):
         weight = b.bits(b.choose(1, 130), b.channels(bits))
         bits = b.threshold(b.add(ops.BinaryLinear, bits, weight=weight, signed=b.flag()))
@@ -358,7 +385,7 @@ def vector_chain(b: _Builder) -> None:
 
 def vector_general(b: _Builder) -> None:
     """A binary linear layer of a general domain."""
-    bits = b.binarize(b.here)
+    bits = b.codes(b.here)
     acc = b.add(ops.BinaryLinear, bits, weight=b.bits(b.choose(1, 40), b.channels(bits)), signed=False)
     b.level_sum(acc, b.add(ops.WindowSum, bits, window=Window((1, 1))))
 
@@ -374,7 +401,7 @@ def head(b: _Builder) -> None:
         if choice == 1:
             b.here = b.add(ops.Mean, b.here)
         if choice == 2:
-            bits = b.add(ops.Flatten, b.binarize(b.here))
+            bits = b.add(ops.Flatten, b.codes(b.here))
             weight = b.bits(b.choose(1, 12), b.channels(bits))
             b.affine(b.add(ops.BinaryLinear, bits, weight=weight, signed=b.flag()))
             return

@@ -195,7 +195,7 @@ void bench_chain(const Kernels& k, Shape shape) {
     report("threshold", [&] {
         k.threshold(shape, sums.data(), limits.data(), flip.data(), bits.data(), 0, shape.c);
     });
-    report("decode", [&] { k.decode(shape, bits.data(), true, y.data(), 0, shape.c); });
+    report("decode", [&] { k.decode(shape, Kind::sign, bits.data(), y.data(), 0, shape.c); });
     if (!shape.vector) {
         std::vector<uint8_t> flat(Shape{int(shape.elements()), 1, 1, true}.bits().bit_bytes());
         report("flatten_bits", [&] { k.flatten_bits(shape, bits.data(), flat.data()); });

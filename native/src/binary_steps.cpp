@@ -11,7 +11,13 @@ constexpr double kProducts = 500;
 
 double cost_of(const BinaryConvArgs& args) {
     const double taps = double(args.in.c / args.groups) * args.window.kh * args.window.kw;
-    return taps * double(args.out.elements()) / kProducts;
+    return taps * args.input_planes * double(args.out.elements()) / kProducts;
+}
+
+// What the input's codes mean, to a BinaryConvArgs or BinaryLinearArgs.
+template <class Args> void set_input(Args& args, const TensorType& type) {
+    args.input_planes = type.planes();
+    args.input_signed = type.kind != Kind::bit;
 }
 
 }  // namespace
@@ -87,8 +93,9 @@ void Builder::add_binary(const Group& group) {
     BinaryConvArgs args;
     args.in = input(index).shape, args.out = o.out.shape;
     args.window = o.window, args.groups = o.groups;
-    args.input_signed = input(index).kind == Kind::sign;
+    set_input(args, input(index));
     args.weight_signed = o.is_signed;
+    args.gate = o.blobs[1].ints();
     Bytes weight = allocate(o.blobs[0].elements);  // kernels pack their own copy
     for (size_t i = 0; i < o.blobs[0].elements; ++i) weight[i] = o.blobs[0].bit(i);
     args.weight = weight.get();
@@ -153,7 +160,7 @@ void Builder::add_binary_linear(const Group& group) {
     PlanStep& step = begin(index, kernels_.name);
     BinaryLinearArgs args;
     args.in = input(index).shape.c, args.out = o.out.shape.c;
-    args.input_signed = input(index).kind == Kind::sign;
+    set_input(args, input(index));
     args.weight_signed = o.is_signed;
     args.weight = rows_of_words(o.blobs[0], args.in, args.out);
     int result = index;
@@ -167,7 +174,7 @@ void Builder::add_binary_linear(const Group& group) {
     const int x = read(o.inputs[0]), y = write(result + 1);
     add_change(kCounts, layout_name(step.out));
     const ChannelRange range(step.out.shape);
-    const double cost = double(args.in) * args.out / kProducts;
+    const double cost = double(args.in) * args.input_planes * args.out / kProducts;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.binary_linear](const Memory& m, int begin, int end) {
         run(args, m.at<const uint8_t>(x), m.at<void>(y), range.at(begin), range.at(end));
     }});
@@ -181,7 +188,7 @@ void Builder::add_window_sum(int index) {
         BinaryConvArgs args;
         args.in = in.shape, args.out = o.out.shape;
         args.window = o.window, args.groups = o.groups;
-        args.input_signed = in.kind == Kind::sign;
+        set_input(args, in);
         args.weight_signed = false;
         args.window_sum = true;
         return add_conv_to(index, args, step, write(index + 1));
@@ -189,7 +196,7 @@ void Builder::add_window_sum(int index) {
     // the sum of a vector: a linear layer of one output whose weights are all ones
     BinaryLinearArgs args;
     args.in = in.shape.c, args.out = 1;
-    args.input_signed = in.kind == Kind::sign;
+    set_input(args, in);
     args.weight_signed = false;
     const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
     uint64_t* weight = reinterpret_cast<uint64_t*>(keep(words * 8));

@@ -43,7 +43,7 @@ bool Builder::is_short(int tensor) const {
     return std::all_of(readers_[tensor].begin(), readers_[tensor].end(), [&](int reader) {
         const Op& o = op(reader);
         if (o.code == OpCode::multiply || (o.code == OpCode::add && !has_two_mains(model_, o))) return false;
-        return is_elementwise(o.code) || o.code == OpCode::binarize;
+        return is_elementwise(o.code) || makes_bits(o.code);
     });
 }
 
@@ -129,7 +129,14 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 s.low = o.low, s.high = o.high;
                 break;
             }
-            default:  // Binarize, which leaves the tail as it is
+            case OpCode::quantize: {  // leaves the tail as it is, as does Binarize
+                add_change(kFloats, layout(index + 1));
+                Step& s = chain.append(Step::quantize, -1, write(index + 1));
+                s.a = o.blobs[0].floats(), s.b = s.a + o.out.shape.c, s.c = s.b + o.out.shape.c;
+                s.plane_bytes = o.out.shape.plane_bytes();
+                continue;
+            }
+            default:  // Binarize
                 add_change(kFloats, layout(index + 1));
                 chain.append(Step::binarize, -1, write(index + 1)).a = o.blobs[0].floats();
                 continue;

@@ -25,6 +25,8 @@ bool has_two_mains(const Model& model, const Op& op) {
     return a.c == b.c && a.h == b.h && a.w == b.w && a.vector == b.vector;
 }
 
+bool makes_bits(OpCode code) { return code == OpCode::binarize || code == OpCode::quantize; }
+
 namespace {
 
 class Fuser {
@@ -38,7 +40,7 @@ public:
             const OpCode code = model_.ops[i].code;
             if (code == OpCode::binary_conv || code == OpCode::binary_linear) {
                 take_threshold(i);
-            } else if (code == OpCode::binarize) {
+            } else if (makes_bits(code)) {
                 if (!join_as_tap(i)) start_chain(i, 0);
             } else if (is_elementwise(code)) {
                 if (take_pixels(i)) continue;
@@ -72,7 +74,7 @@ private:
 
     void start_chain(int op, int operand) {
         const int g = start(op, Group::chain);
-        tails_[g] = model_.ops[op].code == OpCode::binarize ? model_.ops[op].inputs[operand] : op + 1;
+        tails_[g] = makes_bits(model_.ops[op].code) ? model_.ops[op].inputs[operand] : op + 1;
     }
 
     // The only op that reads what `op` makes, or -1.
@@ -84,7 +86,8 @@ private:
     void take_threshold(int op) {
         int next = only_reader(op), pool = -1;
         if (next >= 0 && model_.ops[next].code == OpCode::max_pool) pool = next, next = only_reader(pool);
-        if (next < 0 || model_.ops[next].code != OpCode::threshold) {
+        const bool is_gated = model_.ops[op].code == OpCode::binary_conv && model_.ops[op].blobs[1];
+        if (next < 0 || model_.ops[next].code != OpCode::threshold || is_gated) {
             start(op, Group::single);
             return;
         }
@@ -117,7 +120,7 @@ private:
     // The chain that makes a tensor, or that reads it first of all; -1 if there is none.
     int chain_with(int tensor) const {
         if (tensor > 0 && group_of_[tensor - 1] >= 0 && groups_[group_of_[tensor - 1]].form == Group::chain) {
-            return model_.ops[tensor - 1].code == OpCode::binarize ? -1 : group_of_[tensor - 1];
+            return makes_bits(model_.ops[tensor - 1].code) ? -1 : group_of_[tensor - 1];
         }
         for (int reader : readers_[tensor]) {
             const int g = group_of_[reader];
@@ -130,7 +133,7 @@ private:
 
     bool is_full(int g) const { return int(groups_[g].ops.size()) >= kMaxChain; }
 
-    // A Binarize reads one tensor only, so it may run wherever that tensor passes by.
+    // What makes bits reads one tensor only, so it may run wherever that tensor passes by.
     bool join_as_tap(int op) {
         const int tensor = model_.ops[op].inputs[0];
         const int g = chain_with(tensor);

@@ -45,13 +45,13 @@ void Builder::add_threshold(int index) {
 void Builder::add_decode(int index) {
     PlanStep& step = begin(index, kernels_.name);
     const Shape shape = op(index).out.shape;
-    const bool is_signed = input(index).kind == Kind::sign;
+    const Kind kind = input(index).kind;
     const int x = read(op(index).inputs[0]), y = write(index + 1);
     add_change(layout(op(index).inputs[0]), layout(index + 1));
     const ChannelRange range(shape);
     const double cost = double(shape.elements()) * 0.1;
     step.phases.push_back({range.units(), cost, [=, run = kernels_.decode](const Memory& m, int begin, int end) {
-        run(shape, m.at<const uint8_t>(x), is_signed, m.at<float>(y), range.at(begin), range.at(end));
+        run(shape, kind, m.at<const uint8_t>(x), m.at<float>(y), range.at(begin), range.at(end));
     }});
 }
 
@@ -61,8 +61,10 @@ void Builder::add_flatten(int index) {
     const Shape in = input(index).shape;
     const int x = read(op(index).inputs[0]), y = write(index + 1);
     add_change(layout(op(index).inputs[0]), layout(index + 1));
-    step.phases.push_back({1, 0, [=, run = kernels_.flatten_bits](const Memory& m, int, int) {
-        run(in, m.at<const uint8_t>(x), m.at<uint8_t>(y));
+    const size_t from = in.plane_bytes(), to = op(index).out.shape.plane_bytes();
+    const int planes = input(index).planes();
+    step.phases.push_back({planes, 0, [=, run = kernels_.flatten_bits](const Memory& m, int begin, int end) {
+        for (int i = begin; i < end; ++i) run(in, m.at<const uint8_t>(x) + i * from, m.at<uint8_t>(y) + i * to);
     }});
 }
 
@@ -98,27 +100,33 @@ void Builder::add_concat(int index) {
     PlanStep& step = begin(index, "copy");
     struct Part {
         int buffer;
-        size_t size;  // bytes, or bits of a vector of bits
+        size_t size;   // of a plane: bytes, or bits of a vector of bits
+        size_t plane;  // bytes from one plane to the next
     };
     std::vector<Part> parts;
     const bool bit_row = o.out.is_bits() && o.out.shape.vector;
+    const int planes = o.out.is_bits() ? o.out.planes() : 1;
     for (size_t i = 0; i < o.inputs.size(); ++i) {
         const TensorType& type = input(index, int(i));
-        parts.push_back({read(o.inputs[i]), bit_row ? size_t(type.shape.c) : type.bytes()});
+        const size_t plane = type.bytes() / size_t(planes);
+        parts.push_back({read(o.inputs[i]), bit_row ? size_t(type.shape.c) : plane, plane});
     }
     const int y = write(index + 1);
-    const size_t bytes = o.out.bytes();
-    step.phases.push_back({1, 0, [=](const Memory& m, int, int) {
-        uint8_t* out = m.at<uint8_t>(y);
-        if (bit_row) std::memset(out, 0, bytes);
-        size_t at = 0;
-        for (const Part& part : parts) {
-            if (bit_row) {
-                append_bits(out, at, m.at<const uint8_t>(part.buffer), part.size);
-            } else {
-                std::memcpy(out + at, m.at<const uint8_t>(part.buffer), part.size);
+    const size_t bytes = o.out.bytes() / size_t(planes);
+    step.phases.push_back({planes, 0, [=](const Memory& m, int begin, int end) {
+        for (int i = begin; i < end; ++i) {
+            uint8_t* out = m.at<uint8_t>(y) + i * bytes;
+            if (bit_row) std::memset(out, 0, bytes);
+            size_t at = 0;
+            for (const Part& part : parts) {
+                const uint8_t* from = m.at<const uint8_t>(part.buffer) + i * part.plane;
+                if (bit_row) {
+                    append_bits(out, at, from, part.size);
+                } else {
+                    std::memcpy(out + at, from, part.size);
+                }
+                at += part.size;
             }
-            at += part.size;
         }
     }});
 }

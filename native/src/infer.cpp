@@ -17,7 +17,7 @@ std::string show(const Shape& s) {
 }
 
 const char* kind_name(Kind kind) {
-    static const char* const names[] = {"REAL", "PIXEL", "SUM", "SIGN", "BIT"};
+    static const char* const names[] = {"REAL", "PIXEL", "SUM", "SIGN", "BIT", "DIGIT"};
     return names[int(kind)];
 }
 
@@ -59,15 +59,24 @@ public:
                 inputs({{Kind::sum}});
                 per_channel("threshold", 0), per_channel("flip", 1);
                 return {bit_kind(), x().shape};
+            case OpCode::quantize:
+                inputs({{Kind::real}});
+                check_thresholds();
+                return {Kind::digit, x().shape};
             case OpCode::decode:
-                inputs({kBits});
+                inputs({kCodes});
                 return {Kind::real, x().shape};
             case OpCode::conv:
                 inputs({{Kind::real}});
                 return {Kind::real, convolve()};
             case OpCode::binary_conv: {
-                inputs({kBits});
+                inputs({kCodes});
                 const Shape shape = convolve();
+                count("gate", 1, size_t(shape.c));
+                if (op_.blobs[1] && (x().kind != Kind::digit || !op_.is_signed)) {
+                    refuse("digits and signed weights for a gate",
+                           std::string(kind_name(x().kind)) + (op_.is_signed ? ", signed" : ", not signed"));
+                }
                 taps(size_t(x().shape.c / op_.groups) * op_.window.kh * op_.window.kw);
                 return {Kind::sum, shape};
             }
@@ -76,7 +85,7 @@ public:
                 inputs({{Kind::real}});
                 return {Kind::real, product()};
             case OpCode::binary_linear: {
-                inputs({kBits});
+                inputs({kCodes});
                 const Shape shape = product();
                 taps(size_t(x().shape.c));
                 return {Kind::sum, shape};
@@ -97,7 +106,7 @@ public:
                 rank(false);
                 return {Kind::real, {x().shape.c, 1, 1, false}};
             case OpCode::flatten:
-                inputs({{Kind::real, Kind::pixel, Kind::sum, Kind::sign, Kind::bit}});
+                inputs({{Kind::real, Kind::pixel, Kind::sum, Kind::sign, Kind::bit, Kind::digit}});
                 rank(false);
                 return {x().kind, vector(x().shape.elements())};
             case OpCode::pad_channels: {
@@ -119,7 +128,7 @@ public:
 
 private:
     using Kinds = std::vector<Kind>;
-    inline static const Kinds kBits = {Kind::sign, Kind::bit};
+    inline static const Kinds kCodes = {Kind::sign, Kind::bit, Kind::digit};
 
     const TensorType& x(int i = 0) const { return model_.type(op_.inputs[i]); }
 
@@ -155,6 +164,17 @@ private:
 
     void per_channel(const char* field, int blob) const { count(field, blob, size_t(x().shape.c)); }
 
+    void check_thresholds() const {
+        const size_t channels = size_t(x().shape.c);
+        count("thresholds", 0, 3 * channels);
+        const float* threshold = op_.blobs[0].floats();
+        for (size_t i = channels; i < 3 * channels; ++i) {
+            if (threshold[i] < threshold[i - channels]) {
+                refuse("thresholds that ascend in every channel", "a lower one behind a higher one");
+            }
+        }
+    }
+
     void range(const std::string& field, int value, int low, int high) const {
         if (value < low || value > high) {
             refuse(field + " from " + to_string(low) + " to " + to_string(high), to_string(value));
@@ -169,7 +189,8 @@ private:
     Shape vector(size_t n) const { return {channels(n), 1, 1, true}; }
 
     void taps(size_t n) const {
-        if (n > size_t(kMaxTaps)) refuse("at most " + to_string(kMaxTaps) + " taps in one sum", to_string(n));
+        const int most = x().kind == Kind::digit ? kMaxTaps / 3 : kMaxTaps;
+        if (n > size_t(most)) refuse("at most " + to_string(most) + " taps in one sum", to_string(n));
     }
 
     Kind bit_kind() const {
@@ -261,7 +282,7 @@ private:
     }
 
     TensorType window_sum() const {
-        inputs({kBits});
+        inputs({kCodes});
         if (x().shape.vector) {
             const Window& w = op_.window;
             const bool unit = w.kh == 1 && w.kw == 1 && w.sh == 1 && w.sw == 1 && w.ph == 0 && w.pw == 0 &&
@@ -376,7 +397,7 @@ const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
         "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
-        "FixedPoint", nullptr, "PixelConv", nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
+        "FixedPoint", "Quantize", "PixelConv", nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
         "Unflatten"};
     return names[int(code)];
 }

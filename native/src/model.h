@@ -18,8 +18,8 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point,
-    pixel_conv = 22, multiply = 24, sigmoid, tanh, channels, shift, unflatten
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, quantize, pixel_conv,
+    multiply = 24, sigmoid, tanh, channels, shift, unflatten
 };
 constexpr int kOpCodes = 29;
 
@@ -42,9 +42,10 @@ struct TensorType {
     Kind kind = Kind::real;
     Shape shape;
 
-    bool is_bits() const { return kind == Kind::sign || kind == Kind::bit; }
+    int planes() const { return kind == Kind::digit ? 2 : kind == Kind::sign || kind == Kind::bit ? 1 : 0; }
+    bool is_bits() const { return planes() > 0; }
     size_t bytes() const {
-        if (is_bits()) return shape.bits().bit_bytes();
+        if (is_bits()) return size_t(planes()) * shape.plane_bytes();
         return shape.elements() * (kind == Kind::pixel ? 1 : 4);
     }
 };

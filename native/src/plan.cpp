@@ -15,6 +15,7 @@ std::string layout_name(const TensorType& type, bool is_short) {
         case Kind::sum: return order + "int32 (sums)";
         case Kind::sign:
         case Kind::bit: break;
+        case Kind::digit: return order + "digits (2 planes of bits)";
     }
     return order + "bits";
 }
@@ -91,7 +92,8 @@ void Builder::add_single(int index) {
         case OpCode::prelu:
         case OpCode::clamp:
         case OpCode::fixed_point:
-        case OpCode::binarize: return add_chain({Group::chain, {index}});
+        case OpCode::binarize:
+        case OpCode::quantize: return add_chain({Group::chain, {index}});
     }
 }
 

@@ -5,7 +5,7 @@
 
 namespace bw {
 
-enum class Kind : int { real = 0, pixel = 1, sum = 2, sign = 3, bit = 4 };
+enum class Kind : int { real = 0, pixel = 1, sum = 2, sign = 3, bit = 4, digit = 5 };
 
 inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -15,6 +15,7 @@ inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 // sign, bit:        a map of (c, h, w) is sliced: channel after channel, `pitch` bytes a row, pixel x of a row at bit
 //                   x % 8 of byte x / 8, bits beyond w zero, the channel padded with zeros to `stride` bytes.
 //                   A vector (f,) is one row of f bits, laid out as the map (1, 1, f).
+// digit:            two planes, each like a tensor of bits: first all low bits, then all high ones.
 struct Shape {
     int c = 0, h = 1, w = 1;
     bool vector = false;
@@ -25,6 +26,7 @@ struct Shape {
     int pitch() const { return (w + 7) / 8; }
     size_t stride() const { return round_up(size_t(h) * pitch(), 64); }
     size_t bit_bytes() const { return size_t(c) * stride(); }
+    size_t plane_bytes() const { return bits().bit_bytes(); }
 };
 
 struct Window {

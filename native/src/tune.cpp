@@ -22,13 +22,13 @@ constexpr double kTie = 1.03;
 class Stage {
 public:
     explicit Stage(const BinaryConvArgs& args)
-        : in_(allocate(args.in.bit_bytes())),
+        : in_(allocate(size_t(args.input_planes) * args.in.bit_bytes())),
           out_(allocate(std::max(args.out.bit_bytes(), 4 * args.out.elements()))),
           ones_(size_t(args.out.c), 1.0f),
           has_tail_(args.tail) {
-        std::memset(in_.get(), 0, args.in.bit_bytes());
+        std::memset(in_.get(), 0, size_t(args.input_planes) * args.in.bit_bytes());
         uint32_t noise = 1;
-        for (int c = 0; c < args.in.c; ++c) {
+        for (int c = 0; c < args.in.c * args.input_planes; ++c) {
             for (int y = 0; y < args.in.h; ++y) {
                 uint8_t* row = in_.get() + c * args.in.stride() + size_t(y) * args.in.pitch();
                 for (int x = 0; x < args.in.w; ++x) {

@@ -43,10 +43,10 @@ template <class T> std::vector<T> integers(size_t n, int low, int high) {
     return v;
 }
 
-std::vector<uint8_t> bit_tensor(const Shape& shape) {
+std::vector<uint8_t> bit_tensor(const Shape& shape, int planes = 1) {
     const Shape map = shape.bits();
-    std::vector<uint8_t> bits(map.bit_bytes());
-    for (int c = 0; c < map.c; c++) {
+    std::vector<uint8_t> bits(size_t(planes) * map.bit_bytes());
+    for (int c = 0; c < planes * map.c; c++) {
         for (int y = 0; y < map.h; y++) {
             for (int x = 0; x < map.w; x++) {
                 bits[c * map.stride() + size_t(y) * map.pitch() + x / 8] |= uint8_t(chance(0.5)) << (x % 8);
@@ -240,6 +240,10 @@ void test_elementwise(const Kernels& k) {
     const size_t n = shape.elements(), bytes = shape.bits().bit_bytes();
     const int per_group = between(1, 3), groups = (shape.c + per_group - 1) / per_group;
     const auto real = reals(n, false), other = reals(n, false), a = reals(shape.c), b = reals(shape.c);
+    std::vector<float> higher = a, highest;
+    for (float& t : higher) t += float(between(0, 2)) / 2;
+    highest = higher;
+    for (float& t : highest) t += float(between(0, 2)) / 2;
     const auto sums = integers<int32_t>(n, -50000, 50000);
     const auto windows = integers<int32_t>(groups * shape.pixels(), -300, 300);
     const auto pixels = integers<uint8_t>(n, 0, 255);
@@ -256,6 +260,7 @@ void test_elementwise(const Kernels& k) {
         step.a = a.data();
         step.b = step.op == Step::level_sum || chance(0.5) ? b.data() : nullptr;
         step.c = chance(0.5) ? b.data() : nullptr;
+        if (step.op == Step::quantize) step.b = higher.data(), step.c = highest.data(), step.plane_bytes = bytes;
         step.low = chance(0.5) ? 0.0f : -1.0f;
         step.high = chance(0.5) ? 1.0f : std::numeric_limits<float>::infinity();
         chain.push_back(step);
@@ -269,10 +274,11 @@ void test_elementwise(const Kernels& k) {
     std::vector<Output<uint8_t>> bits_out[2];
     for (int turn = 0; turn < 2; turn++) {
         real_out[turn].assign(chain.size(), Output<float>(n));
-        bits_out[turn].assign(chain.size(), Output<uint8_t>(bytes));
+        bits_out[turn].assign(chain.size(), Output<uint8_t>(2 * bytes));
         for (size_t i = 0; i < chain.size(); i++) {
             if (chain[i].op == Step::store) chain[i].target = real_out[turn][i].get();
-            if (chain[i].op == Step::binarize) chain[i].target = bits_out[turn][i].get(), bits = true;
+            const bool is_written = chain[i].op == Step::binarize || chain[i].op == Step::quantize;
+            if (is_written) chain[i].target = bits_out[turn][i].get(), bits = true;
         }
         const Kernels& kernels = turn ? k : reference_kernels();
         in_parts(shape.c, bits && shape.vector ? 8 : 1, [&](int begin, int end) {
@@ -303,12 +309,12 @@ void test_bits(const Kernels& k) {
     });
     compare(expected, found, name + "threshold");
 
-    const auto bits = bit_tensor(shape);
-    const bool is_signed = chance(0.5);
+    const auto bits = bit_tensor(shape, 2);
+    const Kind kind = Kind(between(int(Kind::sign), int(Kind::digit)));
     Output<float> values(shape.elements()), decoded(shape.elements());
-    ref.decode(shape, bits.data(), is_signed, values.get(), 0, shape.c);
+    ref.decode(shape, kind, bits.data(), values.get(), 0, shape.c);
     in_parts(shape.c, step, [&](int begin, int end) {
-        if (begin < end) k.decode(shape, bits.data(), is_signed, decoded.get(), begin, end);
+        if (begin < end) k.decode(shape, kind, bits.data(), decoded.get(), begin, end);
     });
     compare(values, decoded, name + "decode");
 

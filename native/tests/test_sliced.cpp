@@ -32,29 +32,43 @@ struct Aligned {
 
 struct Case {
     BinaryConvArgs args;
-    std::vector<uint8_t> weight, flip, input;  // input: (c, h, w) bytes
-    std::vector<int32_t> threshold, expected;
+    std::vector<uint8_t> weight, flip, input;  // input: codes, (c, h, w) bytes
+    std::vector<int32_t> threshold, gate, expected;
 
     std::string describe() const {
         char text[400];
         const Window& w = args.window;
         std::snprintf(text, sizeof text,
                       "in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d padding %d,%d dilation %d,%d groups %d "
-                      "input %s weight %s %s%s",
+                      "input %s weight %s %s%s%s",
                       args.in.c, args.in.h, args.in.w, args.out.c, args.out.h, args.out.w, w.kh, w.kw, w.sh, w.sw, w.ph,
-                      w.pw, w.dh, w.dw, args.groups, args.input_signed ? "signed" : "0/1",
+                      w.pw, w.dh, w.dw, args.groups,
+                      args.input_planes == 2 ? "digits" : args.input_signed ? "signed" : "0/1",
                       args.weight_signed ? "signed" : "0/1", args.threshold ? "bits" : "sums",
-                      args.window_sum ? " window sum" : "");
+                      gate.empty() ? "" : " gated", args.window_sum ? " window sum" : "");
         return text;
     }
 };
 
+// What the input's codes mean: digits, the signs of one of their planes, or bits.
+enum class Reading { digits, low, high, signs, bits };
+
+int value_of(Reading reading, int code) {
+    switch (reading) {
+        case Reading::digits: return 2 * code - 3;
+        case Reading::low: return code % 2 ? 1 : -1;
+        case Reading::high: return code / 2 ? 1 : -1;
+        case Reading::signs: return 2 * code - 1;
+        default: return code;
+    }
+}
+
 // The convolution, straight from its definition.
-void expect(Case& c) {
+std::vector<int32_t> sums_of(const Case& c, Reading reading) {
     const BinaryConvArgs& a = c.args;
     const Window& w = a.window;
     const int channels = a.in.c / a.groups, filters = a.out.c / a.groups;
-    c.expected.clear();
+    std::vector<int32_t> sums;
     for (int n = 0; n < a.out.c; n++) {
         for (int oy = 0; oy < a.out.h; oy++) {
             for (int ox = 0; ox < a.out.w; ox++) {
@@ -64,17 +78,33 @@ void expect(Case& c) {
                         for (int kx = 0; kx < w.kw; kx++) {
                             const int y = oy * w.sh + ky * w.dh - w.ph, x = ox * w.sw + kx * w.dw - w.pw;
                             if (y < 0 || y >= a.in.h || x < 0 || x >= a.in.w) continue;
-                            const int bit = c.input[(size_t(n / filters * channels + k) * a.in.h + y) * a.in.w + x];
+                            const int code = c.input[(size_t(n / filters * channels + k) * a.in.h + y) * a.in.w + x];
                             const size_t tap = (size_t(n) * channels + k) * w.kh * w.kw + size_t(ky) * w.kw + kx;
                             const int one = a.window_sum || c.weight[tap];
-                            const int value = a.input_signed ? 2 * bit - 1 : bit;
+                            const int value = value_of(reading, code);
                             sum += value * (a.window_sum ? 1 : a.weight_signed ? 2 * one - 1 : one);
                         }
                     }
                 }
-                c.expected.push_back(sum);
+                sums.push_back(sum);
             }
         }
+    }
+    return sums;
+}
+
+void expect(Case& c) {
+    const BinaryConvArgs& a = c.args;
+    c.expected = sums_of(c, a.input_planes == 2 ? Reading::digits : a.input_signed ? Reading::signs : Reading::bits);
+    if (a.input_planes == 1 || !a.weight_signed || rng() % 3 == 0) return;
+    const std::vector<int32_t> high = sums_of(c, Reading::high), low = sums_of(c, Reading::low);
+    const int kind = pick(0, 3);
+    for (int n = 0; n < a.out.c; n++) {  // mostly a value that occurs, or the next
+        const int32_t near = high[n * a.out.pixels() + rng() % a.out.pixels()] + pick(0, 1);
+        c.gate.push_back(kind == 0 ? INT32_MAX : any_of({near, near, near, near, INT32_MIN, INT32_MAX}));
+    }
+    for (size_t i = 0; i < high.size(); i++) {
+        c.expected[i] = 2 * high[i] + (high[i] >= c.gate[i / a.out.pixels()] ? low[i] : 0);
     }
 }
 
@@ -82,6 +112,11 @@ void set_output(BinaryConvArgs& a) {
     const Window& w = a.window;
     a.out.h = (a.in.h + 2 * w.ph - w.dh * (w.kh - 1) - 1) / w.sh + 1;
     a.out.w = (a.in.w + 2 * w.pw - w.dw * (w.kw - 1) - 1) / w.sw + 1;
+}
+
+// Every third input of signs becomes one of digits.
+void set_digits(BinaryConvArgs& a) {
+    if (a.input_signed && rng() % 3 == 0) a.input_planes = 2;
 }
 
 // Weights, input, sums and thresholds for a geometry.
@@ -95,13 +130,16 @@ void fill(Case& c) {
         for (int i = 0; i < positions; i++) c.weight[c.weight.size() - 1 - i] = 0;
     }
     const double input_density = any_of({0.0, 0.2, 0.5, 0.5, 0.8, 1.0});
-    for (size_t i = 0; i < a.in.elements(); i++) c.input.push_back(rng() % 100000 < input_density * 100000);
-    const bool bits = rng() % 2;
+    for (size_t i = 0; i < a.in.elements(); i++) {
+        const auto bit = [&] { return rng() % 100000 < input_density * 100000; };
+        c.input.push_back(uint8_t(bit() + (a.input_planes == 2 && bit() ? 2 : 0)));
+    }
     expect(c);
+    const bool bits = rng() % 2 && c.gate.empty();
     for (int n = 0; bits && n < a.out.c; n++) {
         // Mostly a value that occurs, or the next: there a mistake by one shows.
         const int32_t near = c.expected[n * a.out.pixels() + rng() % a.out.pixels()] + pick(0, 1);
-        const int32_t far = pick(-positions - 2, positions + 2);
+        const int32_t far = pick(-3 * positions - 2, 3 * positions + 2);
         c.threshold.push_back(any_of({near, near, near, near, far, INT32_MIN, INT32_MAX}));
         c.flip.push_back(rng() % 2);
     }
@@ -138,6 +176,7 @@ Case random_case(bool small_maps) {
     if (a.window_sum) a.out.c = a.groups;
     a.input_signed = rng() % 2;
     a.weight_signed = !a.window_sum && rng() % 2;
+    set_digits(a);
     fill(c);
     return c;
 }
@@ -162,16 +201,17 @@ Case rare_case(int i) {
     set_output(a);
     a.input_signed = is_signed;
     a.weight_signed = rng() % 2;
+    if (is_signed) set_digits(a);
     fill(c);
     return c;
 }
 
-std::vector<uint8_t> pack(const Shape& shape, const std::vector<uint8_t>& bits) {
-    std::vector<uint8_t> map(shape.bit_bytes(), 0);
-    for (int n = 0; n < shape.c; n++) {
+std::vector<uint8_t> pack(const Shape& shape, const std::vector<uint8_t>& codes, int planes = 1) {
+    std::vector<uint8_t> map(size_t(planes) * shape.bit_bytes(), 0);
+    for (int n = 0; n < planes * shape.c; n++) {
         for (int y = 0; y < shape.h; y++) {
             for (int x = 0; x < shape.w; x++) {
-                const int bit = bits[(size_t(n) * shape.h + y) * shape.w + x];
+                const int bit = codes[(size_t(n % shape.c) * shape.h + y) * shape.w + x] >> (n / shape.c) & 1;
                 map[n * shape.stride() + size_t(y) * shape.pitch() + x / 8] |= uint8_t(bit << (x % 8));
             }
         }
@@ -179,8 +219,10 @@ std::vector<uint8_t> pack(const Shape& shape, const std::vector<uint8_t>& bits) 
     return map;
 }
 
-// More positions than kernels with channels in the lanes have lists for.
-bool beyond_lanes(const BinaryConvArgs& a) { return a.in.c / a.groups * a.window.kh * a.window.kw > 9216; }
+// More positions than kernels with channels in the lanes have lists for, or digits.
+bool beyond_lanes(const BinaryConvArgs& a) {
+    return a.input_planes > 1 || a.in.c / a.groups * a.window.kh * a.window.kw > 9216;
+}
 
 // Runs in pieces, in reverse order, into memory that is not clear; true where everything agrees.
 bool check(const Kernels& kernels, Case& c, const std::string& choice, std::string& used) {
@@ -188,6 +230,7 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
     a.weight = c.weight.data();
     a.threshold = c.threshold.empty() ? nullptr : c.threshold.data();
     a.flip = c.flip.empty() ? nullptr : c.flip.data();
+    a.gate = c.gate.empty() ? nullptr : c.gate.data();
     const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice.c_str());
     if (!conv) {
         if (choice == "window-sum") return !a.window_sum || a.threshold || a.tail;
@@ -196,7 +239,7 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
         return !a.weight_signed && (choice == "four-russians-1" || choice == "four-russians-6");
     }
     used = conv->name();
-    const std::vector<uint8_t> packed = pack(a.in, c.input);
+    const std::vector<uint8_t> packed = pack(a.in, c.input, a.input_planes);
     // Exactly as large as the input: reading beyond it is an error a sanitizer finds.
     uint8_t* in = static_cast<uint8_t*>(std::aligned_alloc(64, packed.size()));
     std::memcpy(in, packed.data(), packed.size());
@@ -245,16 +288,22 @@ bool check_linear(const Kernels& kernels) {
     a.out = pick(1, 70);
     a.input_signed = rng() % 2;
     a.weight_signed = rng() % 2;
+    if (a.input_signed && rng() % 2) a.input_planes = 2;
     const size_t words = round_up((size_t(a.in) + 63) / 64, 8);
-    std::vector<uint64_t> x(words, 0), weight(words * a.out, 0);
+    std::vector<uint64_t> x(2 * words, 0), weight(words * a.out, 0);
     std::vector<int32_t> sums(a.out, 0), threshold;
     std::vector<uint8_t> flip, bits;
-    for (int k = 0; k < a.in; k++) x[k / 64] |= uint64_t(rng() % 2) << (k % 64);
+    for (int k = 0; k < a.in; k++) {
+        x[k / 64] |= uint64_t(rng() % 2) << (k % 64);
+        x[words + k / 64] |= uint64_t(rng() % 2) << (k % 64);
+    }
+    const Reading reading = a.input_planes == 2 ? Reading::digits : a.input_signed ? Reading::signs : Reading::bits;
     for (int n = 0; n < a.out; n++) {
         for (int k = 0; k < a.in; k++) {
-            const int w = rng() % 2, b = int(x[k / 64] >> (k % 64) & 1);
+            const auto bit = [&](size_t row) { return int(x[row + k / 64] >> (k % 64) & 1); };
+            const int w = rng() % 2, code = bit(0) + (a.input_planes == 2 ? 2 * bit(words) : 0);
             weight[n * words + k / 64] |= uint64_t(w) << (k % 64);
-            sums[n] += (a.input_signed ? 2 * b - 1 : b) * (a.weight_signed ? 2 * w - 1 : w);
+            sums[n] += value_of(reading, code) * (a.weight_signed ? 2 * w - 1 : w);
         }
         threshold.push_back(sums[n] + pick(-1, 1));
         flip.push_back(rng() % 2);

@@ -70,6 +70,8 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
             return float32(k) * float32(0.5**op.fraction)
         case ops.Binarize():
             return x[at] >= op.threshold[c]
+        case ops.Quantize():
+            return sum(x[at] >= threshold for threshold in op.thresholds[:, c])
         case ops.Threshold():
             return (x[at] >= op.threshold[c]) != op.flip[c]
         case ops.Decode():
@@ -87,13 +89,11 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
                 * op.scale[c]
             )
             return y if op.shift is None else y + op.shift[c, *(tap_class(op.window, x.shape, at, i) for i in (0, 1))]
+        case ops.BinaryConv() if op.gate is not None:
+            high, low = (convolved(op, Kind.SIGN, plane, at) for plane in (x // 2, x % 2))
+            return 2 * high + (low if high >= op.gate[c] else 0)
         case ops.BinaryConv():
-            weight = Kind.SIGN if op.signed else Kind.BIT
-            return sum(
-                value(op.weight[c, i, ky, kx], weight) * value(x[first_channel(op, x, c) + i, *pixel], kinds[0])
-                for i in range(op.weight.shape[1])
-                for ky, kx, pixel in taps(op.window, x.shape, at)
-            )
+            return convolved(op, kinds[0], x, at)
         case ops.WindowSum() if x.ndim == 1:
             return sum(value(bit, kinds[0]) for bit in x)
         case ops.WindowSum():
@@ -141,8 +141,18 @@ def exponential(t: float32) -> tuple[float32, float32]:
     return p * (r * r) + r, float32(2.0 ** int(k))
 
 
-def value(bit, kind: Kind) -> float32:
-    return float32(2 * int(bit) - 1 if kind == Kind.SIGN else int(bit))
+def convolved(op: ops.BinaryConv, kind: Kind, x: np.ndarray, at: tuple[int, ...]) -> float32:
+    weight, first = Kind.SIGN if op.signed else Kind.BIT, first_channel(op, x, at[0])
+    products = (
+        value(op.weight[at[0], i, ky, kx], weight) * value(x[first + i, *pixel], kind)
+        for i in range(op.weight.shape[1])
+        for ky, kx, pixel in taps(op.window, x.shape, at)
+    )
+    return sum(products, start=float32(0))
+
+
+def value(code, kind: Kind) -> float32:
+    return float32({Kind.SIGN: 2 * int(code) - 1, Kind.DIGIT: 2 * int(code) - 3}.get(kind, int(code)))
 
 
 def first_channel(op, x, c: int) -> int:

@@ -19,6 +19,7 @@ SUM_MAP = TensorType(Kind.SUM, (4, 6, 8))
 PIXEL_MAP = TensorType(Kind.PIXEL, (4, 6, 8))
 REAL_VECTOR = TensorType(Kind.REAL, (4,))
 BIT_VECTOR = TensorType(Kind.BIT, (4,))
+DIGIT_MAP = TensorType(Kind.DIGIT, (4, 6, 8))
 UNIT = Window((1, 1))
 
 
@@ -82,6 +83,9 @@ def test_random_graphs_are_well_formed(graph):
         (make(ops.Shift, values=floats(4, 2, 1), rows=ints(0, 1, 1, 1, 1, 0), columns=ints(*[0] * 8)), [REAL_MAP],
          REAL_MAP),
         (make(ops.Unflatten, height=1, width=2), [REAL_VECTOR], TensorType(Kind.REAL, (2, 1, 2))),
+        (make(ops.Quantize, thresholds=floats(3, 4)), [REAL_MAP], DIGIT_MAP),
+        (make(ops.Flatten), [DIGIT_MAP], TensorType(Kind.DIGIT, (192,))),
+        (make(ops.Decode), [DIGIT_MAP], REAL_MAP),
         (make(ops.Concat, 3), [BIT_VECTOR, BIT_VECTOR, BIT_VECTOR], TensorType(Kind.BIT, (12,))),
     ],
 )  # fmt: skip
@@ -123,7 +127,17 @@ def test_types_are_derived(op, inputs, expected):
          "expected a window sum"),
         (make(ops.Binarize, threshold=floats(4), kind=Kind.SUM), [REAL_MAP], "expected the kind SIGN or BIT"),
         (make(ops.Threshold, threshold=floats(4), flip=bits(4)), [SUM_MAP], "expected threshold to be int32"),
-        (make(ops.Decode), [REAL_MAP], "expected 'a' to be SIGN or BIT, found REAL"),
+        (make(ops.Decode), [REAL_MAP], "expected 'a' to be SIGN or BIT or DIGIT, found REAL"),
+        (make(ops.Quantize, thresholds=floats(4)), [REAL_MAP], r"expected thresholds of shape \(3, 4\), found \(4,\)"),
+        (make(ops.BinaryConv, weight=bits(5, 4, 1, 1), signed=True, window=UNIT, gate=np.zeros(4, np.int32)),
+         [DIGIT_MAP], r"expected gate of shape \(5,\), found \(4,\)"),
+        (make(ops.BinaryConv, weight=bits(5, 4, 1, 1), signed=True, window=UNIT, gate=np.zeros(5, np.int32)),
+         [SIGN_MAP], "expected digits and signed weights for a gate, found SIGN, signed True"),
+        (make(ops.BinaryConv, weight=bits(5, 4, 1, 1), signed=False, window=UNIT, gate=np.zeros(5, np.int32)),
+         [DIGIT_MAP], "expected digits and signed weights for a gate, found DIGIT, signed False"),
+        (make(ops.BinaryLinear, weight=bits(1, 2**23), signed=True), [TensorType(Kind.DIGIT, (2**23,))],
+         "at most 5592405 taps in one sum, found 8388608"),
+        (make(ops.MaxPool, window=UNIT), [DIGIT_MAP], "found DIGIT"),
         (make(ops.Conv, weight=floats(6, 3, 3, 3), bias=None, window=Window((3, 3))), [REAL_MAP],
          r"expected weight of shape \(out, 4, 3, 3\), found \(6, 3, 3, 3\)"),
         (make(ops.Conv, weight=floats(6, 4, 7, 7), bias=None, window=Window((7, 7))), [REAL_MAP],
@@ -231,6 +245,17 @@ def test_parameters_are_finite(value):
 def test_the_limits_of_a_clamp_are_in_order(low, high):
     with pytest.raises(GraphError, match="expected a finite low that is not above high"):
         verify(chain_of(ops.Clamp(name="y", inputs=("x",), low=low, high=high)))
+
+
+def test_the_thresholds_of_digits_ascend():
+    thresholds = np.array([[0, 1], [0, 2], [3, 2]], np.float32)
+    decode = ops.Decode(name="z", inputs=("y",))
+    graph = chain_of(ops.Quantize(name="y", inputs=("x",), thresholds=thresholds), decode)
+    graph = replace(graph, input_type=TensorType(Kind.REAL, (2,)))
+    verify(graph)
+    thresholds[2, 1] = np.nextafter(np.float32(2), np.float32(0))
+    with pytest.raises(GraphError, match=r"^y \(Quantize\): expected thresholds that ascend in every channel"):
+        verify(graph)
 
 
 def test_a_clamp_may_be_open_upwards_and_holds_float32():

@@ -23,7 +23,7 @@ def test_they_hold_every_op_and_every_pair_of_levels():
     assert pairs == {
         (op, kind, signed)
         for op in (ops.BinaryConv, ops.BinaryLinear)
-        for kind in (Kind.SIGN, Kind.BIT)
+        for kind in (Kind.SIGN, Kind.BIT, Kind.DIGIT)
         for signed in (False, True)
     }
 

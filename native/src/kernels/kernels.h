@@ -72,15 +72,16 @@ struct Step {
     // Fixed-point numbers, of 16 bits in memory: load_fixed, add_fixed and store_fixed are to them what the steps without
     // this ending are to float32; fix_and_store ends a chain.
     enum Op {
-        load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize, store,
-        store_fixed, fix_and_store, add_spread, multiply, sigmoid, tanh, shift
+        load_real, load_sum, load_pixel, load_fixed, affine, level_sum, add, add_fixed, prelu, clamp, fix, binarize,
+        quantize, store, store_fixed, fix_and_store, add_spread, multiply, sigmoid, tanh, shift
     } op;
     const void* source = nullptr;    // load_*, add*, multiply: planar tensor; level_sum: int32 window sums (per group)
-    void* target = nullptr;          // binarize: bits; store: float
+    void* target = nullptr;          // binarize: bits; quantize: digits; store: float
     const float* a = nullptr;        // affine: scale; level_sum: step; prelu: slope; binarize: threshold (per channel)
                                      // shift: values, `classes` of them a channel
     const float* b = nullptr;        // affine: shift or null; level_sum: low
-    const float* c = nullptr;        // level_sum: shift or null
+    const float* c = nullptr;        // level_sum: shift or null; a, b, c of quantize: thresholds
+    size_t plane_bytes = 0;          // quantize: from the low bits to the high ones
     float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
     Spread spread = Spread::none;    // add_spread, multiply
@@ -106,11 +107,13 @@ struct BinaryConvArgs {
     Shape in, out;
     Window window;
     int groups = 1;
-    bool input_signed = true;   // a = 2x-1, else a = x
+    int input_planes = 1;       // 2: digits
+    bool input_signed = true;   // a = 2x-1, else a = x; of digits a = 2q-3
     bool weight_signed = true;  // w = 2b-1, else w = b
     const uint8_t* weight = nullptr;
     const int32_t* threshold = nullptr;  // (out), or null: sums
     const uint8_t* flip = nullptr;       // (out) bytes
+    const int32_t* gate = nullptr;       // (out), or null: of digits and signed weights, without a threshold
     bool tail = false;                   // the sums go through a Tail
     bool window_sum = false;             // weights are all ones, one output channel a group: WindowSum
 };
@@ -135,6 +138,7 @@ public:
 
 struct BinaryLinearArgs {
     int in = 0, out = 0;
+    int input_planes = 1;  // as of BinaryConvArgs, and so are these
     bool input_signed = true, weight_signed = true;
     const uint64_t* weight = nullptr;  // (out, words), words = ceil(in / 64) rounded up to 8, zero-filled
     const int32_t* threshold = nullptr;
@@ -175,8 +179,8 @@ struct Kernels {
     // vector multiples of 8 (or its end)
     void (*threshold)(const Shape&, const int32_t* x, const int32_t* threshold, const uint8_t* flip, uint8_t* y,
                       int begin, int end);
-    void (*decode)(const Shape&, const uint8_t* x, bool is_signed, float* y, int begin, int end);
-    void (*flatten_bits)(const Shape& in, const uint8_t* x, uint8_t* y);  // a map's bits to one row
+    void (*decode)(const Shape&, Kind kind, const uint8_t* x, float* y, int begin, int end);
+    void (*flatten_bits)(const Shape& in, const uint8_t* x, uint8_t* y);  // a plane of a map to one row
 
     void (*binary_linear)(const BinaryLinearArgs&, const uint8_t* x, void* y, int begin, int end);  // outputs, as threshold
 

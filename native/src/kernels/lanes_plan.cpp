@@ -269,6 +269,7 @@ private:
 bool can_run(const BinaryConvArgs& args, const SlicedIsa& isa) {
     const Window& w = args.window;
     const int64_t positions = int64_t(args.in.c / args.groups) * w.kh * w.kw;
+    if (args.input_planes > 1) return false;
     if (isa.lists_only || args.window_sum || w.kh > kMostLaneKernelRows || positions > kMostLanePositions) return false;
     const size_t channels = args.groups * round_up(size_t(args.out.c / args.groups), 8 * size_t(isa.bytes));
     return channels * 2 * args.out.pixels() <= kMostResults;

@@ -242,7 +242,9 @@ float tanh(float x) {
 
 void elementwise(const Shape& shape, const Step* steps, int count, int begin, int end) {
     for (int s = 0; s < count; ++s) {
-        if (steps[s].op == Step::binarize) clear_bits(shape, static_cast<uint8_t*>(steps[s].target), begin, end);
+        uint8_t* bits = static_cast<uint8_t*>(steps[s].target);
+        if (steps[s].op == Step::binarize || steps[s].op == Step::quantize) clear_bits(shape, bits, begin, end);
+        if (steps[s].op == Step::quantize) clear_bits(shape, bits + steps[s].plane_bytes, begin, end);
     }
     for (int c = begin; c < end; ++c) {
         for (size_t pixel = 0; pixel < shape.pixels(); ++pixel) {
@@ -287,6 +289,13 @@ void elementwise(const Shape& shape, const Step* steps, int count, int begin, in
                     case Step::binarize:
                         put_bit(shape, static_cast<uint8_t*>(step->target), c, pixel, v >= step->a[c]);
                         break;
+                    case Step::quantize: {
+                        uint8_t* low = static_cast<uint8_t*>(step->target);
+                        const int code = (v >= step->a[c]) + (v >= step->b[c]) + (v >= step->c[c]);
+                        put_bit(shape, low, c, pixel, code & 1);
+                        put_bit(shape, low + step->plane_bytes, c, pixel, code >> 1);
+                        break;
+                    }
                     case Step::store: static_cast<float*>(step->target)[at] = v; break;
                 }
             }
@@ -304,11 +313,21 @@ void threshold(const Shape& shape, const int32_t* x, const int32_t* threshold, c
     }
 }
 
-void decode(const Shape& shape, const uint8_t* x, bool is_signed, float* y, int begin, int end) {
+// What a bit, or the code of a digit, means.
+int value_of(Kind kind, int code) {
+    if (kind == Kind::digit) return 2 * code - 3;
+    return kind == Kind::sign ? 2 * code - 1 : code;
+}
+
+void decode(const Shape& shape, Kind kind, const uint8_t* x, float* y, int begin, int end) {
+    const Shape map = shape.bits();
     for (int c = begin; c < end; ++c) {
         for (size_t pixel = 0; pixel < shape.pixels(); ++pixel) {
-            const bool bit = shape.vector ? get_bit(shape.bits(), x, 0, size_t(c)) : get_bit(shape, x, c, pixel);
-            y[c * shape.pixels() + pixel] = is_signed ? (bit ? 1.f : -1.f) : float(bit);
+            const int channel = shape.vector ? 0 : c;
+            const size_t at = shape.vector ? size_t(c) : pixel;
+            int code = get_bit(map, x, channel, at);
+            if (kind == Kind::digit) code += 2 * get_bit(map, x + map.bit_bytes(), channel, at);
+            y[c * shape.pixels() + pixel] = float(value_of(kind, code));
         }
     }
 }
@@ -323,16 +342,22 @@ void flatten_bits(const Shape& in, const uint8_t* x, uint8_t* y) {
     }
 }
 
+template <class Args> Kind input_kind(const Args& args) {
+    return args.input_planes == 2 ? Kind::digit : args.input_signed ? Kind::sign : Kind::bit;
+}
+
 void binary_linear(const BinaryLinearArgs& args, const uint8_t* x, void* y, int begin, int end) {
     const size_t words = round_up((size_t(args.in) + 63) / 64, 8);
-    const Shape row{args.out, 1, 1, true};
+    const Shape row{args.out, 1, 1, true}, input = {args.in, 1, 1, true};
+    const Kind kind = input_kind(args);
     if (args.threshold) clear_bits(row, static_cast<uint8_t*>(y), begin, end);
     for (int o = begin; o < end; ++o) {
         int32_t sum = 0;
         for (int k = 0; k < args.in; ++k) {
-            const int a = x[k / 8] >> (k % 8) & 1;
+            int code = get_bit(input.bits(), x, 0, size_t(k));
+            if (kind == Kind::digit) code += 2 * get_bit(input.bits(), x + input.plane_bytes(), 0, size_t(k));
             const int w = int(args.weight[o * words + k / 64] >> (k % 64) & 1);
-            sum += (args.input_signed ? 2 * a - 1 : a) * (args.weight_signed ? 2 * w - 1 : w);
+            sum += value_of(kind, code) * (args.weight_signed ? 2 * w - 1 : w);
         }
         if (args.threshold) {
             put_bit(row, static_cast<uint8_t*>(y), o, 0, (sum >= args.threshold[o]) != bool(args.flip[o]));
@@ -360,6 +385,7 @@ public:
             std::memcpy(threshold_.get(), args.threshold, args.out.c * sizeof(int32_t));
             std::memcpy(flip_.get(), args.flip, args.out.c);
         }
+        if (args.gate) gate_.assign(args.gate, args.gate + args.out.c);
     }
 
     const char* name() const override { return "reference"; }
@@ -403,14 +429,23 @@ private:
     }
 
     int32_t accumulate(const uint8_t* in, int o, int oy, int ox) const {
+        const Kind kind = input_kind(args_);
+        if (gate_.empty()) return sum_products(in, kind, o, oy, ox);
+        const int32_t high = sum_products(in + args_.in.bit_bytes(), Kind::sign, o, oy, ox);
+        return 2 * high + (high >= gate_[size_t(o)] ? sum_products(in, Kind::sign, o, oy, ox) : 0);
+    }
+
+    int32_t sum_products(const uint8_t* in, Kind kind, int o, int oy, int ox) const {
         const int in_group = args_.in.c / args_.groups, out_group = args_.out.c / args_.groups;
         const size_t taps = size_t(args_.window.kh) * args_.window.kw;
         int32_t sum = 0;
         for (int i = 0; i < in_group; ++i) {
             each_tap(args_.in, args_.window, oy, ox, [&](size_t pixel, int tap) {
-                const int a = get_bit(args_.in, in, (o / out_group) * in_group + i, pixel);
+                const int channel = o / out_group * in_group + i;
+                int code = get_bit(args_.in, in, channel, pixel);
+                if (kind == Kind::digit) code += 2 * get_bit(args_.in, in + args_.in.bit_bytes(), channel, pixel);
                 const int w = args_.weight[(size_t(o) * in_group + i) * taps + tap];
-                sum += (args_.input_signed ? 2 * a - 1 : a) * (args_.weight_signed ? 2 * w - 1 : w);
+                sum += value_of(kind, code) * (args_.weight_signed ? 2 * w - 1 : w);
             });
         }
         return sum;
@@ -419,6 +454,7 @@ private:
     BinaryConvArgs args_;
     std::unique_ptr<uint8_t[]> weight_, flip_;
     std::unique_ptr<int32_t[]> threshold_;
+    std::vector<int32_t> gate_;
 };
 
 std::unique_ptr<BinaryConv> binary_conv(const BinaryConvArgs& args, const char* choice) {

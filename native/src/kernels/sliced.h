@@ -8,6 +8,9 @@
 //
 // where factor is 2 for inputs -1/+1, else 1, and rest is a constant of the filter and of the taps that lie inside the
 // image. The kernels sum planes and add constants; what the constants are is the planner's business.
+//
+// Of digits, whose codes have a low and a high bit, both planes are counted by one program, and P = 2 P(high) + P(low).
+// A gated convolution needs the accumulators of both planes, each as if its input were -1/+1.
 #pragma once
 #include "kernels.h"
 #include "lanes.h"
@@ -31,6 +34,9 @@ struct SlicedUnit {
 };
 
 struct SlicedView {
+    int input_planes;     // 2: digits
+    size_t plane_scratch;  // bytes from the scratch of the low plane to that of the high one
+
     // Copies of the input: for every kernel column, the pixels that the output pixels read there.
     int in_channels, in_height, in_width, in_pitch;
     size_t in_stride, in_bytes;
@@ -72,6 +78,9 @@ struct SlicedView {
     const uint32_t* constant;
     const uint8_t* lane_constant;  // [pattern][slot]
     int slots;
+
+    const uint32_t* gate;       // of a slot, `width` planes of the negated gate, as words; null: no gate, or
+    const uint8_t* lane_gate;   // as planes of a block, if that has pieces
 
     bool sums;  // results are integers
     bool tail;  // which go through a Tail

@@ -14,6 +14,7 @@ SlicedConstants::SlicedConstants(const BinaryConvArgs& args, const SlicedGeometr
     : args_(args),
       weights_(weights),
       factor_(args.input_signed ? 2 : 1),
+      reach_(args.input_planes == 2 && !args.gate ? 3 : 1),
       ones_at_(size_t(args.out.c) * geometry.taps.size()),
       ones_(args.out.c) {
     int64_t span = 0;
@@ -29,12 +30,13 @@ SlicedConstants::SlicedConstants(const BinaryConvArgs& args, const SlicedGeometr
             inside_.push_back(classes.has(tap_class, tap / args.window.kw, tap % args.window.kw));
         }
     }
-    width = args.threshold ? bit_width(uint64_t(span + 1)) + 1 : bit_width(uint64_t(weights.positions())) + 1;
+    const int64_t most = int64_t(weights.positions()) * (args.input_planes == 2 ? 3 : 1);
+    width = bit_width(uint64_t(args.threshold ? span + 1 : most)) + 1;
     width = std::max(width, 2);
 }
 
 uint32_t SlicedConstants::addend(int n, int tap_class, SlicedProgram::Meaning meaning, bool subtract) const {
-    const int64_t carry = subtract ? 1 : 0, offset = meaning.offset, rest = rest_of(n, tap_class);
+    const int64_t carry = subtract ? 1 : 0, offset = reach_ * meaning.offset, rest = rest_of(n, tap_class);
     if (!args_.threshold) {
         const int64_t constant = factor_ * offset + rest;
         return uint32_t((meaning.sign > 0 ? constant : -constant - 1) + carry);
@@ -57,7 +59,13 @@ int64_t SlicedConstants::rest_of(int n, int tap_class) const {
         ones += ones_at_[size_t(n) * weights_.taps + tap];
         inside += weights_.channels;
     }
-    return weights_.is_signed ? inside - 2 * ones : -ones;
+    return reach_ * (weights_.is_signed ? inside - 2 * ones : -ones);
+}
+
+uint32_t SlicedConstants::negated_gate(int n) const {
+    const int64_t most = weights_.positions();
+    if (n < 0) return uint32_t(-(most + 1));
+    return uint32_t(-std::min(std::max<int64_t>(args_.gate[n], -most), most + 1));
 }
 
 }  // namespace bw

@@ -19,14 +19,17 @@ public:
     // What the result is to be inverted by: bits are the sign of a sum that is negative where u is too small.
     uint32_t inverter(int n, SlicedProgram::Meaning) const;
 
+    // All `width` bits of the gate of a filter, negated; of filter -1 it is always shut.
+    uint32_t negated_gate(int n) const;
+
 private:
-    int64_t highest(int n) const { return ones_[n]; }
-    int64_t lowest(int n) const { return weights_.is_signed ? int64_t(ones_[n]) - weights_.positions() : 0; }
+    int64_t highest(int n) const { return reach_ * int64_t(ones_[n]); }
+    int64_t lowest(int n) const { return weights_.is_signed ? highest(n) - reach_ * int64_t(weights_.positions()) : 0; }
     int64_t rest_of(int n, int tap_class) const;
 
     const BinaryConvArgs& args_;
     const SlicedWeights& weights_;
-    int factor_;
+    int factor_, reach_;  // reach: the largest code of an input
     std::vector<int> ones_at_, ones_;
     std::vector<bool> inside_;  // (class, tap)
 };

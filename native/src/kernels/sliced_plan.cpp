@@ -33,6 +33,7 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
                const SlicedGeometry& geometry, const SlicedIsa& isa) {
     constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 35, kTotalRow = 2;
+    constexpr double kGatedPlane = 8;
     constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
     const int filters = std::min(method.filters, weights.filters);
@@ -59,6 +60,10 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
         overhead += lists * kClass + (2 * classes - bits - 2) * planes * kAddedPlane;
     }
     rows = units * rows * row + totals * isa.row;
+    if (args.input_planes == 2) {  // both planes are counted
+        const double planes = bit_width(uint64_t(positions));
+        rows = 2 * rows + units * filters * planes * (args.gate ? kGatedPlane : kAddedPlane);
+    }
     return geometry.blocks * (rows + units * overhead * isa.overhead);
 }
 
@@ -69,25 +74,30 @@ public:
         : isa_(isa),
           geometry_(std::move(geometry)),
           name_(method_name(method)),
+          planes_(args.input_planes),
           panels_(wants_panels(args, method)),
           program_(weights, rows(args), method, geometry_.pieces) {
         const SlicedConstants constants(args, geometry_, weights, classes);
         find_patterns(args, classes);
         store_constants(constants, classes);
-        preparation_ = describe_copies(args.window, panels_);
+        if (args.gate) store_gates(constants);
+        preparation_ = describe_copies(args.window, planes_, panels_);
         describe(args, method, constants);
     }
 
     const char* name() const override { return name_.c_str(); }
     const char* preparation() const override { return preparation_.c_str(); }
-    size_t scratch_bytes() const override { return scratch_bytes_; }
-    int prepare_units() const override {
-        return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels;
-    }
+    size_t scratch_bytes() const override { return size_t(planes_) * plane_scratch_; }
+    int prepare_units() const override { return planes_ * plane_units(); }
     int channel_units() const override { return int(program_.units.size()); }
     double prepare_share() const override { return prepare_share_; }
     void prepare(const uint8_t* in, void* scratch, int begin, int end) const override {
-        isa_.prepare(view_, in, static_cast<uint8_t*>(scratch), begin, end);
+        for (int plane = 0; plane < planes_; plane++) {
+            const int first = std::max(begin - plane * plane_units(), 0);
+            const int last = std::min(end - plane * plane_units(), plane_units());
+            uint8_t* to = static_cast<uint8_t*>(scratch) + size_t(plane) * plane_scratch_;
+            if (first < last) isa_.prepare(view_, in + size_t(plane) * view_.in_bytes, to, first, last);
+        }
     }
     void channels(const void* scratch, void* out, int begin, int end) const override {
         isa_.channels(view_, static_cast<const uint8_t*>(scratch), out, begin, end);
@@ -96,10 +106,13 @@ public:
     // Bytes of copies and panels, before anything is built.
     static size_t scratch_for(const BinaryConvArgs& args, const SlicedGeometry& geometry) {
         const size_t rows = args.in.c * geometry.taps.size() + 1;
-        return args.in.c * geometry.channel_bytes + size_t(geometry.blocks) * geometry.bytes * (rows + 1) + 128;
+        const size_t panels = size_t(geometry.blocks) * geometry.bytes * (rows + 1);
+        return size_t(args.input_planes) * (args.in.c * geometry.channel_bytes + panels + 128);
     }
 
 private:
+    int plane_units() const { return (view_.in_channels + view_.prepare_channels - 1) / view_.prepare_channels; }
+
     bool wants_panels(const BinaryConvArgs& args, SlicedMethod method) const {
         // Measured: worth it where the rows of a block exceed the first-level cache, as long as all fit the second.
         const size_t block_bytes = args.in.c * geometry_.taps.size() * geometry_.bytes;
@@ -113,7 +126,7 @@ private:
     SlicedRows rows(const BinaryConvArgs& args) {
         const size_t bytes = size_t(geometry_.bytes), blocks = size_t(geometry_.blocks);
         if (!panels_) {
-            scratch_bytes_ = copies_bytes(args) + blocks * bytes;
+            plane_scratch_ = round_up(copies_bytes(args) + blocks * bytes, 64);
             block_step_ = bytes;
             return {geometry_.channel_bytes, copies_bytes(args), geometry_.tap_offset};
         }
@@ -121,7 +134,7 @@ private:
         std::vector<uint32_t> offsets;
         for (size_t tap = 0; tap < taps; tap++) offsets.push_back(uint32_t(tap * bytes));
         block_step_ = (count + 1) * bytes;
-        scratch_bytes_ = copies_bytes(args) + blocks * block_step_;
+        plane_scratch_ = round_up(copies_bytes(args) + blocks * block_step_, 64);
         return {taps * bytes, count * bytes, offsets};
     }
 
@@ -191,14 +204,34 @@ private:
         }
     }
 
-    static std::string describe_copies(const Window& window, bool panels) {
+    // As words, or for pieces as planes of a block. Those of no filter are shut.
+    void store_gates(const SlicedConstants& constants) {
+        const int pieces = geometry_.pieces, width = constants.width;
+        const size_t slots = program_.target.size() / pieces, bytes = size_t(geometry_.bytes);
+        lane_gate_.assign(pieces > 1 ? slots * width * bytes : 0, 0);
+        for (size_t at = 0; at < slots * pieces; at++) {
+            const uint32_t bits = constants.negated_gate(program_.target[at]);
+            for (int j = 0; j < width && pieces == 1; j++) gate_.push_back(bits >> j & 1 ? ~0u : 0);
+            uint8_t* lane = lane_gate_.data() + at / pieces * width * bytes + at % pieces * geometry_.piece_bytes;
+            for (int j = 0; j < width && pieces > 1; j++, lane += bytes) {
+                std::fill_n(lane, geometry_.piece_bytes, uint8_t(bits >> j & 1 ? 0xFF : 0));
+            }
+        }
+    }
+
+    static std::string describe_copies(const Window& window, int planes, bool panels) {
         const std::string strided = window.sh > 1 || window.sw > 1 ? ", thinned out" : "";
         const std::string copies = window.kw == 1 ? " shifted copy" : " shifted copies";
-        return std::to_string(window.kw) + copies + strided + (panels ? " -> panels of the rows of a block" : "");
+        return std::to_string(window.kw) + copies + (planes > 1 ? " of each plane" : "") + strided +
+               (panels ? " -> panels of the rows of a block" : "");
     }
 
     void describe(const BinaryConvArgs& args, SlicedMethod method, const SlicedConstants& constants) {
         SlicedView& v = view_;
+        v.input_planes = planes_;
+        v.plane_scratch = plane_scratch_;
+        v.gate = gate_.empty() ? nullptr : gate_.data();
+        v.lane_gate = lane_gate_.empty() ? nullptr : lane_gate_.data();
         v.in_channels = args.in.c;
         v.in_height = args.in.h;
         v.in_width = args.in.w;
@@ -260,14 +293,17 @@ private:
     SlicedGeometry geometry_;
     std::string name_, preparation_;
     double prepare_share_ = 0;
+    int planes_;
     bool panels_;
-    size_t block_step_ = 0, scratch_bytes_ = 0;
+    size_t block_step_ = 0, plane_scratch_ = 0;
     SlicedProgram program_;
     int common_class_ = 0;
     std::vector<int> block_pattern_;
     std::vector<std::vector<int>> patterns_;  // classes of the bits of a block
     std::vector<uint32_t> constant_;
     std::vector<uint8_t> lane_constant_;
+    std::vector<uint32_t> gate_;
+    std::vector<uint8_t> lane_gate_;
     SlicedView view_ = {};
 };
 
@@ -286,7 +322,8 @@ std::vector<Candidate> rank(const BinaryConvArgs& args, const TapClasses& classe
         const SlicedWeights weights(args, geometry);
         if (weights.positions() > kMostPositions || SlicedConv::scratch_for(args, geometry) > kMostScratch) continue;
         for (SlicedMethod method : methods(weights.is_signed)) {
-            if (isas[i].lists_only && (!method.is_list() || geometry.pieces > 1)) continue;
+            const bool is_plain = method.is_list() && geometry.pieces == 1 && args.input_planes == 1;
+            if (isas[i].lists_only && !is_plain) continue;
             found.push_back({method, &isas[i], cost_of(args, weights, method, geometry, isas[i])});
         }
     }

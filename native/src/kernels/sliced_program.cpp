@@ -39,7 +39,7 @@ void sort_by_length(const SlicedWeights& weights, std::vector<Filters>& runs) {
         length.push_back(weights.is_signed ? std::min(ones, weights.positions() - ones) : ones);
     }
     std::stable_sort(runs.begin(), runs.end(), [&](const Filters& a, const Filters& b) {
-        return a.group != b.group ? a.group < b.group : length[a.first] < length[b.first];
+        return a.group != b.group ? a.group < b.group : length[weights.nth(a.first)] < length[weights.nth(b.first)];
     });
 }
 
@@ -51,12 +51,12 @@ bool counts_zeros(const SlicedWeights& weights, SlicedMethod method, int filter)
 // Each position of the run's group into the class that its weights give.
 void sort_positions(const SlicedWeights& weights, const SlicedRows& rows, SlicedMethod method, Filters run, int piece,
                     std::vector<ClassRows>& classes) {
-    const uint8_t* first = weights.filter(run.first);
-    const bool zeros = counts_zeros(weights, method, run.first);
+    const uint8_t* first = weights.filter(weights.nth(run.first));
+    const bool zeros = counts_zeros(weights, method, weights.nth(run.first));
     for (int k = 0; k < weights.positions(); k++) {
         const int channel = run.group * weights.channels + k / weights.taps;
         int index = 0;
-        for (int i = 0; i < run.count; i++) index |= weights.filter(run.first + i)[k] << i;
+        for (int i = 0; i < run.count; i++) index |= weights.filter(weights.nth(run.first + i))[k] << i;
         const bool complemented = method.complementing && first[k];
         if (method.complementing) index = (complemented ? ~index : index) >> 1 & ((1 << (run.count - 1)) - 1);
         if (zeros) index ^= 1;
@@ -122,6 +122,10 @@ SlicedWeights::SlicedWeights(const BinaryConvArgs& args, const SlicedGeometry& g
       channels(args.in.c / args.groups),
       taps(int(geometry.taps.size())),
       is_signed(args.weight_signed && !args.window_sum) {
+    for (int n = 0; args.gate && n < args.out.c; n++) order_.push_back(n);
+    std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) {
+        return a / filters != b / filters ? a < b : args.gate[a] < args.gate[b];
+    });
     const size_t window = size_t(args.window.kh) * args.window.kw;
     if (!args.window_sum && size_t(taps) == window) {
         bits_ = args.weight;
@@ -151,7 +155,7 @@ SlicedProgram::SlicedProgram(const SlicedWeights& weights, const SlicedRows& row
     : subtract(weights.is_signed) {
     const bool needs_totals = weights.is_signed && !method.complementing;
     std::vector<Filters> runs = runs_of_filters(weights, method.filters);
-    if (method.is_list()) sort_by_length(weights, runs);
+    if (method.is_list() && !weights.is_ordered()) sort_by_length(weights, runs);
 
     // One unit takes as many runs as a register has pieces; those that share a total must be of one group.
     std::vector<std::vector<Filters>> parts;
@@ -213,7 +217,7 @@ void SlicedProgram::add_unit(const SlicedWeights& weights, SlicedMethod method, 
         }
         for (int piece = 0; piece < pieces; piece++) {
             const bool is_used = piece < int(unit.size()) && i < unit[piece].count;
-            const int n = is_used ? unit[piece].first + i : -1;
+            const int n = is_used ? weights.nth(unit[piece].first + i) : -1;
             const bool zeros = is_used && counts_zeros(weights, method, n);
             target.push_back(n);
             meaning.push_back({zeros ? -1 : 1, method.complementing ? complemented - 2 * differing : 0});

@@ -24,10 +24,15 @@ struct SlicedWeights {
     SlicedWeights(const SlicedWeights&) = delete;
     int positions() const { return channels * taps; }
     const uint8_t* filter(int n) const { return bits_ + size_t(n) * positions(); }
+    // The filter at a place of the order in which they are taken: as they stand, or in each group by their gates, so
+    // that those that are shut together are counted together.
+    int nth(int place) const { return order_.empty() ? place : order_[place]; }
+    bool is_ordered() const { return !order_.empty(); }
     int ones(int n) const;
     double density() const;
 
 private:
+    std::vector<int> order_;     // empty: as they stand
     std::vector<uint8_t> copy_;  // if some taps do not matter
     const uint8_t* bits_;        // (filter of all groups, channel, tap)
 };
@@ -42,7 +47,7 @@ struct SlicedRows {
 
 struct SlicedProgram {
     using Offsets = std::vector<uint32_t>;
-    struct Filters {  // consecutive ones of a group
+    struct Filters {  // of a group, at consecutive places
         int first, count, group;
     };
     struct ClassRows {  // of a class of positions, once for each piece of a register

@@ -44,7 +44,7 @@ RAW, TWO_LEVELS = 0, 1  # blob encodings; two_levels.py is for the `weight` of a
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}
 )
-OPTIONAL = frozenset({"shift", "bias", "take_min"})  # the blobs that may be absent
+OPTIONAL = frozenset({"shift", "bias", "take_min", "gate"})  # the blobs that may be absent
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.Threshold: Layout(7, ints=("kind",), blobs=(("threshold", I32), ("flip", BITS))),
     ops.Decode: Layout(8),
     ops.Conv: Layout(9, ints=("window", "groups"), blobs=(("weight", F32), ("bias", F32))),
-    ops.BinaryConv: Layout(10, ints=("window", "groups", "signed"), blobs=(("weight", BITS),)),
+    ops.BinaryConv: Layout(10, ints=("window", "groups", "signed"), blobs=(("weight", BITS), ("gate", I32))),
     ops.WindowSum: Layout(11, ints=("window", "groups")),
     ops.Linear: Layout(12, blobs=(("weight", F32), ("bias", F32))),
     ops.BinaryLinear: Layout(13, ints=("signed",), blobs=(("weight", BITS),)),
@@ -81,6 +81,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.PadChannels: Layout(18, ints=("before", "after")),
     ops.Concat: Layout(19),
     ops.FixedPoint: Layout(20, ints=("fraction",)),
+    ops.Quantize: Layout(21, blobs=(("thresholds", F32),)),
     ops.PixelConv: Layout(22, ints=("window",), blobs=(("weight", I16), ("scale", F32), ("shift", F32))),
     ops.Multiply: Layout(24),
     ops.Sigmoid: Layout(25),

@@ -26,7 +26,7 @@ def interpret(graph: Graph, x: Array, keep: Literal["all"] | Collection[str]) ->
 def interpret(graph: Graph, x: Array, keep: Literal["all"] | Collection[str] | None = None) -> Array | dict[str, Array]:
     """Run a graph on a batch.
 
-    REAL tensors are float32, PIXEL uint8, SUM int32, SIGN and BIT bool (of a SIGN, true means +1).
+    REAL tensors are float32, PIXEL uint8, SUM int32, SIGN and BIT bool (of a SIGN, true means +1), DIGIT uint8 (codes).
 
     Shape:
         x: (N, *graph.input_type.shape), float32, or uint8 for pixels. Output: (N, *shape of the output), float32.
@@ -168,6 +168,12 @@ def _(op: ops.Binarize, kinds: list[Kind], x: Array) -> Array:
 
 
 @evaluate.register
+def _(op: ops.Quantize, kinds: list[Kind], x: Array) -> Array:
+    reached = [(x >= _per_channel(threshold, x)).astype(np.uint8) for threshold in op.thresholds]
+    return reached[0] + reached[1] + reached[2]
+
+
+@evaluate.register
 def _(op: ops.Threshold, kinds: list[Kind], x: Array) -> Array:
     return (x >= _per_channel(op.threshold, x)) != _per_channel(op.flip, x)
 
@@ -211,11 +217,18 @@ def _(op: ops.PixelConv, kinds: list[Kind], x: Array) -> Array:
 
 @evaluate.register
 def _(op: ops.BinaryConv, kinds: list[Kind], x: Array) -> Array:
+    if op.gate is not None:
+        high, low = (_convolve_bits(op, Kind.SIGN, plane) for plane in (x >= 2, x % 2 == 1))
+        return 2 * high + np.where(high >= _per_channel(op.gate, high), low, 0)
+    return _convolve_bits(op, kinds[0], x)
+
+
+def _convolve_bits(op: ops.BinaryConv, kind: Kind, x: Array) -> Array:
     weight = _values(op.weight, Kind.SIGN if op.signed else Kind.BIT)
     weight = weight.reshape(op.groups, weight.shape[0] // op.groups, -1)
     pixels = output_size(op.window, *x.shape[2:])
     acc = np.empty((x.shape[0], op.groups, weight.shape[1], prod(pixels)), np.int32)
-    for image, values in zip(acc, _values(x, kinds[0]), strict=True):
+    for image, values in zip(acc, _values(x, kind), strict=True):
         image[...] = weight @ _columns(values, op.window, op.groups)  # exact: integers of at most 2^24
     return acc.reshape(x.shape[0], op.weight.shape[0], *pixels)
 
@@ -326,9 +339,9 @@ def _per_channel(values: Array, x: Array) -> Array:
 
 
 def _values(bits: Array, kind: Kind) -> Array:
-    """What bits mean, in float32."""
+    """What bits, or the codes of digits, mean in float32."""
     values = bits.astype(np.float32)
-    return 2 * values - 1 if kind == Kind.SIGN else values
+    return 2 * values - 1 if kind == Kind.SIGN else 2 * values - 3 if kind == Kind.DIGIT else values
 
 
 def _fold(lanes: Array) -> Array:

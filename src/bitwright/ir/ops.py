@@ -20,6 +20,7 @@ class Kind(IntEnum):
     SUM = 2  # int32, the accumulator of a binary layer
     SIGN = 3  # a bit that means -1 or +1
     BIT = 4  # a bit that means 0 or 1
+    DIGIT = 5  # two bits, the code q of 0..3, that mean 2q - 3: -3, -1, +1 or +3
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,15 @@ class Threshold(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Quantize(Op):
+    """Digit of the code q = the number of thresholds with x >= threshold, of a real tensor."""
+
+    thresholds: Array  # (3, C) float32, each row at least as high as the one before
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Decode(Op):
-    """The real values of a bit tensor: -1 or +1 of a SIGN, 0 or 1 of a BIT."""
+    """The real values of a bit tensor: -1 or +1 of a SIGN, 0 or 1 of a BIT, -3, -1, +1 or +3 of a DIGIT."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -185,12 +193,18 @@ class PixelConv(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BinaryConv(Op):
-    """acc = sum over the taps inside the image of a * w; a from the input's kind, w = 2b-1 if signed, else b."""
+    """acc = sum over the taps inside the image of a * w; a from the input's kind, w = 2b-1 if signed, else b.
+
+    A digit is 2m + l, of a high and a low plane of signs, so that acc = 2 * high + low, of the sums over these planes.
+    With a gate, which takes digits and signed weights, acc = 2 * high + (low if high >= gate else 0): where the gate is
+    shut, nobody needs the low plane.
+    """
 
     weight: Array  # (out, in/groups, kh, kw) bool
     signed: bool
     window: Window
     groups: int = 1
+    gate: Array | None = None  # (out,) int32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -214,7 +228,7 @@ class Linear(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BinaryLinear(Op):
-    """acc = sum of a * w over a bit vector; w = 2b-1 if signed, else b."""
+    """acc = sum of a * w over a vector of bits or digits; w = 2b-1 if signed, else b."""
 
     weight: Array  # (out, in) bool
     signed: bool
@@ -222,7 +236,7 @@ class BinaryLinear(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaxPool(Op):
-    """Maximum over the taps inside the image, of any kind but pixels; minimum in the channels named by take_min."""
+    """Maximum over the taps inside the image, of all but pixels and digits; minimum in the channels named by take_min."""
 
     window: Window
     take_min: Array | None = None  # (C,) bool

@@ -15,6 +15,7 @@ from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
 from bitwright.ir.windows import class_starts, output_size, sees_image_everywhere
 
 BITS = (Kind.SIGN, Kind.BIT)
+CODES = (*BITS, Kind.DIGIT)  # what a binary layer reads
 _ANY = tuple(Kind)
 
 
@@ -174,8 +175,15 @@ def _(op: ops.Threshold, *inputs: TensorType) -> TensorType:
 
 
 @output_type.register
+def _(op: ops.Quantize, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.REAL,))
+    _check_array(op, "thresholds", op.thresholds, np.float32, (3, *x.shape[:1]))
+    return TensorType(Kind.DIGIT, x.shape)
+
+
+@output_type.register
 def _(op: ops.Decode, *inputs: TensorType) -> TensorType:
-    (x,) = _inputs(op, inputs, BITS)
+    (x,) = _inputs(op, inputs, CODES)
     return TensorType(Kind.REAL, x.shape)
 
 
@@ -201,23 +209,27 @@ def _(op: ops.PixelConv, *inputs: TensorType) -> TensorType:
 
 @output_type.register
 def _(op: ops.BinaryConv, *inputs: TensorType) -> TensorType:
-    (x,) = _inputs(op, inputs, BITS, rank=3)
+    (x,) = _inputs(op, inputs, CODES, rank=3)
     shape = _convolve(op, x, op.window, op.groups, op.weight, np.bool_)
-    _check_taps(op, x.shape[0] // op.groups * prod(op.window.kernel))
+    _check_taps(op, x, x.shape[0] // op.groups * prod(op.window.kernel))
+    if op.gate is not None:
+        _check_array(op, "gate", op.gate, np.int32, shape[:1])
+        if x.kind != Kind.DIGIT or not op.signed:
+            raise _refusal(op, "digits and signed weights for a gate", f"{x.kind.name}, signed {op.signed}")
     return TensorType(Kind.SUM, shape)
 
 
 @output_type.register
 def _(op: ops.WindowSum, *inputs: TensorType) -> TensorType:
-    (x,) = _inputs(op, inputs, BITS)
+    (x,) = _inputs(op, inputs, CODES)
     if len(x.shape) == 1:
         if op.window != Window((1, 1)) or op.groups != 1:
             raise _refusal(op, "the 1x1 window and one group for a vector", f"{op.window}, {op.groups} groups")
-        _check_taps(op, x.shape[0])
+        _check_taps(op, x, x.shape[0])
         return TensorType(Kind.SUM, (1,))
     pixels = _slide(op, x, op.window)
     _check_groups(op, x.shape[0], op.groups)
-    _check_taps(op, x.shape[0] // op.groups * prod(op.window.kernel))
+    _check_taps(op, x, x.shape[0] // op.groups * prod(op.window.kernel))
     return TensorType(Kind.SUM, (op.groups, *pixels))
 
 
@@ -232,9 +244,9 @@ def _(op: ops.Linear, *inputs: TensorType) -> TensorType:
 
 @output_type.register
 def _(op: ops.BinaryLinear, *inputs: TensorType) -> TensorType:
-    (x,) = _inputs(op, inputs, BITS, rank=1)
+    (x,) = _inputs(op, inputs, CODES, rank=1)
     _check_array(op, "weight", op.weight, np.bool_, ("out", *x.shape))
-    _check_taps(op, x.shape[0])
+    _check_taps(op, x, x.shape[0])
     return TensorType(Kind.SUM, op.weight.shape[:1])
 
 
@@ -374,9 +386,10 @@ def _check_groups(op: Op, channels: int, groups: int) -> None:
         raise _refusal(op, f"groups that divide the {channels} input channels", f"{groups} groups")
 
 
-def _check_taps(op: Op, taps: int) -> None:
-    if taps > limits.MAX_TAPS:
-        raise _refusal(op, f"at most {limits.MAX_TAPS} taps in one sum", f"{taps}")
+def _check_taps(op: Op, x: TensorType, taps: int) -> None:
+    most = limits.MAX_TAPS // (3 if x.kind == Kind.DIGIT else 1)
+    if taps > most:
+        raise _refusal(op, f"at most {most} taps in one sum", f"{taps}")
 
 
 def _check_range(op: Op, field: str, value: int, low: int, high: int) -> None:
@@ -412,6 +425,8 @@ def _check_values(op: Op) -> None:
         if sums.max() > limits.MAX_PIXEL_WEIGHTS:
             expected = f"filters whose magnitudes add up to at most {limits.MAX_PIXEL_WEIGHTS}, for sums of 32 bits"
             raise _refusal(op, expected, f"{sums.max()} in filter {sums.argmax()}")
+    if isinstance(op, ops.Quantize) and (op.thresholds[1:] < op.thresholds[:-1]).any():
+        raise _refusal(op, "thresholds that ascend in every channel", "a lower one behind a higher one")
     for field, value in vars(op).items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32 and not np.isfinite(value).all():
             where = np.unravel_index(int(np.argmin(np.isfinite(value))), value.shape)
