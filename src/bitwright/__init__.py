@@ -8,12 +8,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright import methods, zoo
+    from bitwright import distill, methods, zoo
     from bitwright.core.hooks import after_step, penalty, set_progress
     from bitwright.core.levels import check_binarizer
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
     from bitwright.lower import export
     from bitwright.nn.convert import binarize, binarize_parameter
+    from bitwright.nn.count import count
     from bitwright.runtime.engine import load
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "binarize",
     "binarize_parameter",
     "check_binarizer",
+    "count",
+    "distill",
     "export",
     "load",
     "methods",
@@ -42,6 +45,7 @@ _HOME = {
     "binarize": "nn.convert",
     "binarize_parameter": "nn.convert",
     "check_binarizer": "core.levels",
+    "count": "nn.count",
     "export": "lower",
     "load": "runtime.engine",
     "penalty": "core.hooks",
@@ -52,7 +56,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bitwright")
-    if name in ("methods", "zoo"):
+    if name in ("distill", "methods", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'bitwright' has no attribute {name!r}")

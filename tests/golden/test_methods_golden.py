@@ -1,12 +1,10 @@
 """The methods against numbers computed with the code that their authors published (the .npz files beside this test)."""
 
-import json
 from collections import OrderedDict
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from cases import Case, check_sign, run_block
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, ScaledSign, Sign
@@ -17,65 +15,7 @@ from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain, penalty_weig
 from bitwright.nn.convert import binarize
 from bitwright.zoo.resnet import DoubleBlock
 
-HERE = Path(__file__).parent
 BUDGET = ConnectionBudget(0.05, 0.07)
-
-
-class Case:
-    """One file: arrays as tensors, scalars as numbers."""
-
-    def __init__(self, name: str) -> None:
-        with np.load(HERE / f"{name}.npz") as file:
-            self.meta = json.loads(str(file["meta"]))
-            arrays = {k: file[k] for k in file.files if k != "meta"}
-        self.values = {k: torch.from_numpy(v) if v.dtype.kind in "fi" else v for k, v in arrays.items()}
-        self.tolerance = 1e-4 if "block" in name else 1e-5
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self.values[key]
-
-    def number(self, key: str) -> float:
-        return self.values[key].item()
-
-    def group(self, prefix: str) -> dict[str, Tensor]:
-        return {k.removeprefix(prefix): v for k, v in self.values.items() if k.startswith(prefix)}
-
-    def check(self, key: str, found: Tensor | None, where: Tensor | None = None) -> None:
-        assert found is not None, key
-        expected = self[key].reshape(found.shape)
-        if where is not None:
-            expected, found = expected[where], found[where]
-        atol = self.tolerance * max(1.0, expected.abs().max().item())
-        torch.testing.assert_close(found.detach().to(expected.dtype), expected, rtol=self.tolerance, atol=atol, msg=key)
-
-
-def own_name(name: str) -> str:
-    """An original parameter's name in our layers."""
-    name = name.replace(".weights", ".weight")
-    for level in ("tau", "phi"):
-        name = name.replace(f".{level}", f".weight_binarizer.{level}")
-    return name
-
-
-def run_block(case: Case, net: nn.Module) -> None:
-    """Load the parameters, run forward and backward, compare everything the file holds."""
-    state = net.state_dict()
-    for key, value in (case.group("param_") | case.group("buffer_")).items():
-        state[own_name(key)] = value.reshape(state[own_name(key)].shape)
-    net.load_state_dict(state)
-    net.train("after_buffer_bn1.running_mean" in case.values)
-    x = case["x"].clone().requires_grad_()
-    out = net(x)
-    case.check("out", out)
-    out.backward(case["upstream"])
-    case.check("grad_x", x.grad)
-    parameters = dict(net.named_parameters())
-    assert len(case.group("grad_param_")) == len(parameters)
-    for key in case.group("grad_param_"):
-        case.check(f"grad_param_{key}", parameters[own_name(key)].grad)
-    for key in case.group("after_buffer_"):
-        case.check(f"after_buffer_{key}", net.state_dict()[own_name(key)])
-
 
 ACTIVATIONS = {
     "xnor.act": Sign(ste_open),
@@ -94,15 +34,6 @@ def test_activation(name: str) -> None:
 def test_sbnn_activation(point: str) -> None:
     case = Case(f"sbnn.act_{point}")
     check_sign(case, lambda x: ede(x, case.number("t"), case.number("k")))
-
-
-def check_sign(case: Case, binarizer) -> None:
-    x = case["x"].clone().requires_grad_()
-    out = binarizer(x)
-    out.backward(case["upstream"])
-    case.check("out", out, where=x != 0)
-    assert (out[x == 0] == 1).all()
-    case.check("grad_x", x.grad)
 
 
 def test_sbnn_schedule_is_the_published_one() -> None:

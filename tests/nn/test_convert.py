@@ -4,12 +4,15 @@ import copy
 import io
 import pickle
 import warnings
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
 from bitwright import zoo
+from bitwright.core.binarizers import Sign
+from bitwright.core.method import Method
 from bitwright.methods import bi_real_net, sbnn, xnor_net
 from bitwright.nn.convert import binarize, binarize_parameter
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
@@ -174,3 +177,28 @@ def test_a_parameter_of_a_foreign_layer() -> None:
         binarize_parameter(layer, "kernel", bi_real_net().weight(layer))
     with pytest.raises(ValueError, match=r"LSTM keeps its own list of weights"):
         binarize_parameter(nn.LSTM(2, 2), "weight_hh_l0", bi_real_net().weight(layer))
+
+
+class SaysHowItReads(nn.Module):
+    """A network whose first layer multiplies binary weights with its real input."""
+
+    real_layers = ("last",)
+    input_binarizers: ClassVar = {"first": nn.Identity}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle, self.last = (nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.middle(self.first(x)))
+
+
+def test_a_network_may_say_how_its_layers_read_their_input() -> None:
+    rescaled = Method(bi_real_net().weight, bi_real_net().activation, rescale=lambda layer: nn.Bilinear(4, 4, 4))
+    net = binarize(SaysHowItReads(), rescaled)
+    assert isinstance(net.first.input_binarizer, nn.Identity) and net.first.rescale is None
+    assert isinstance(net.middle.input_binarizer, Sign) and isinstance(net.middle.rescale, nn.Bilinear)
+    x = torch.randn(2, 4)
+    expected = nn.functional.linear(x, net.first.binarized_weight(), net.first.bias)
+    torch.testing.assert_close(net.first(x), expected)
+    torch.testing.assert_close(net.eval().first(x), expected)

@@ -1,14 +1,35 @@
 """Binary layers: training and deployed arithmetic, modes, precisions."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bitwright.core.binarizers import Step
+from bitwright import methods
+from bitwright.core.binarizers import LevelPair, ScaledSign, Sign, Step
+from bitwright.core.estimators import ste
 from bitwright.core.levels import read_levels
 from bitwright.core.method import Method
-from bitwright.methods import bi_real_net, sbnn, xnor_net
+from bitwright.methods import (
+    ada_bin,
+    bi_real_net,
+    binary_connect,
+    bnn,
+    dorefa,
+    elastic_link,
+    ir_net,
+    react_net,
+    real_to_binary,
+    sbnn,
+    sd_bnn,
+    shifted,
+    si_bnn,
+    xnor_net,
+)
+from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain
 from bitwright.nn.convert import binarize
 
 EVERY = lambda name, layer: True  # noqa: E731
@@ -25,7 +46,29 @@ def layers() -> list[nn.Module]:
     ]
 
 
-@pytest.mark.parametrize("method", [bi_real_net(), xnor_net(), sbnn()], ids=["bi_real_net", "xnor_net", "sbnn"])
+METHODS = {
+    "ada_bin": ada_bin(),
+    "ada_bin paper": ada_bin("paper"),
+    "bi_real_net": bi_real_net(),
+    "binary_connect": binary_connect(),
+    "bnn": bnn(),
+    "dorefa": dorefa(),
+    "elastic_link": elastic_link(input_scale=True),
+    "ir_net": ir_net(),
+    "react_net": react_net(),
+    "real_to_binary": real_to_binary(),
+    "sbnn": sbnn(),
+    "sd_bnn": sd_bnn(),
+    "shifted learned": shifted(learned="channel", window="stays"),
+    "si_bnn": si_bnn(),
+    "xnor_net": xnor_net(),
+    "xnor_net scaled": xnor_net(input_scale=True),
+}
+COMPILED = METHODS | {name: getattr(methods, name)() for name in methods.__all__}
+COMPILED["binary_connect stochastic"] = binary_connect(stochastic=True)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("index", range(6))
 def test_training_and_deployed_arithmetic_agree(index: int, method: Method) -> None:
     layer = binarize(layers()[index], method, where=EVERY)
@@ -82,13 +125,17 @@ def test_mixed_precision_trains_and_evaluates() -> None:
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("mixed", [True, False])
-def test_layers_compile_without_a_graph_break(training: bool, mixed: bool) -> None:
-    layer = binarize(nn.Conv2d(4, 3, 3), sbnn(), where=EVERY).train(training)
+@pytest.mark.parametrize("method", COMPILED.values(), ids=COMPILED)
+def test_layers_compile_without_a_graph_break(method: Method, training: bool, mixed: bool) -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), method, where=EVERY).train(training)
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 4, 5, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-        assert torch.equal(compiled(x), layer(x))
+        torch.manual_seed(1)
+        y = compiled(x)
+        torch.manual_seed(1)
+        assert torch.equal(y, layer(x))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, while tracing
@@ -101,3 +148,48 @@ def test_export_sees_one_operator_a_layer() -> None:
     assert targets.count("bitwright.binary_conv2d.default") == targets.count("bitwright.binary_linear.default") == 1
     assert targets.count("bitwright.sign.default") == 4
     assert torch.equal(program.module()(x), net(x))
+
+
+class Weighted(LevelPair):
+    """Levels 0.3 and -0.9, to see which are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.6))
+        self.shift = nn.Parameter(torch.tensor(-0.5))
+
+    def codes(self, x: torch.Tensor) -> torch.Tensor:
+        return ste(x)
+
+
+class InputMean(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return y * x.mean()
+
+
+@pytest.mark.parametrize("weight", [ScaledSign, lambda: GeneralDomain(Sign(), ConnectionBudget(0.5, 0.0))])
+@pytest.mark.parametrize("index", range(6))
+def test_general_levels_on_both_sides_agree_with_training(index: int, weight) -> None:
+    method = Method(weight=lambda layer: weight(), activation=lambda layer: Weighted())
+    layer = binarize(layers()[index], method, where=EVERY)
+    x = torch.randn(2, 6, 7, 7) if isinstance(layer, nn.Conv2d) else torch.randn(2, 3, 7)
+    assert sorted(layer.input_binarizer(x).unique().tolist()) == pytest.approx([-0.9, 0.3])
+    torch.testing.assert_close(layer.eval()(x), layer.train()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_output_is_rescaled_by_the_real_input() -> None:
+    plain = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: Sign())
+    rescaled = replace(plain, rescale=lambda layer: InputMean())
+    layer = nn.Linear(7, 5)
+    x = torch.randn(3, 7)
+    y = binarize(copy.deepcopy(layer), plain, where=EVERY)(x)
+    torch.testing.assert_close(binarize(layer, rescaled, where=EVERY)(x), y * x.mean())
+
+
+def test_real_activations_stay_real_in_both_modes() -> None:
+    method = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: nn.Identity())
+    layer = binarize(nn.Conv2d(6, 9, 3, padding=1), method, where=EVERY)
+    x = torch.randn(2, 6, 7, 7)
+    expected = F.conv2d(x, layer.binarized_weight(), layer.bias, padding=1)
+    assert torch.equal(layer(x), expected)
+    assert torch.equal(layer.eval()(x), expected)

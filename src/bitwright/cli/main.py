@@ -10,6 +10,7 @@ from bitwright.cli.demo import demo
 from bitwright.cli.evaluate import evaluate
 from bitwright.cli.export import export
 from bitwright.cli.inspect import inspect_file
+from bitwright.cli.methods import methods
 from bitwright.cli.run import run
 from bitwright.cli.train import train
 from bitwright.errors import BitwrightError
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "inspect": inspect_file,
     "bench": bench,
+    "methods": methods,
 }
 
 

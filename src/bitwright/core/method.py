@@ -10,11 +10,13 @@ Factory = Callable[[nn.Module], nn.Module]
 
 @dataclass(frozen=True)
 class Method:
-    """Two factories, each called once for every layer with that layer: nn.Conv2d or nn.Linear.
+    """Factories, each called once for every layer with that layer: nn.Conv2d or nn.Linear.
 
     Args:
         weight: makes the weight binarizer, from the latent weight to one of the same shape and two levels a filter.
-        activation: makes the input binarizer, to -1/+1 or 0/1.
+        activation: makes the input binarizer, to -1/+1 or 0/1, or a `LevelPair`; nn.Identity keeps activations real.
+        rescale: makes a module of (x, y), the layer's real input and its output, whose result replaces the output: a
+            gate, XNOR-Net's K, an elastic link. None leaves the output alone.
 
     Example:
         >>> from bitwright.core.binarizers import ScaledSign, Sign
@@ -23,3 +25,4 @@ class Method:
 
     weight: Factory
     activation: Factory
+    rescale: Factory | None = None

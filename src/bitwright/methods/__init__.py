@@ -1,7 +1,41 @@
 """Published methods, one a file: each function makes the `Method` that `binarize` takes."""
 
+from bitwright.methods.ada_bin import ada_bin
 from bitwright.methods.bi_real_net import bi_real_net
+from bitwright.methods.binary_connect import binary_connect
+from bitwright.methods.bnn import bnn
+from bitwright.methods.dorefa import dorefa
+from bitwright.methods.elastic_link import elastic_link
+from bitwright.methods.ftbnn import ftbnn
+from bitwright.methods.ir_net import ir_net
+from bitwright.methods.noisy_supervision import noisy_supervision
+from bitwright.methods.rbonn import rbonn
+from bitwright.methods.react_net import react_net
+from bitwright.methods.real_to_binary import real_to_binary
+from bitwright.methods.recu import recu
 from bitwright.methods.sbnn import sbnn
+from bitwright.methods.sd_bnn import sd_bnn
+from bitwright.methods.shifted import shifted
+from bitwright.methods.si_bnn import si_bnn
 from bitwright.methods.xnor_net import xnor_net
 
-__all__ = ["bi_real_net", "sbnn", "xnor_net"]
+__all__ = [
+    "ada_bin",
+    "bi_real_net",
+    "binary_connect",
+    "bnn",
+    "dorefa",
+    "elastic_link",
+    "ftbnn",
+    "ir_net",
+    "noisy_supervision",
+    "rbonn",
+    "react_net",
+    "real_to_binary",
+    "recu",
+    "sbnn",
+    "sd_bnn",
+    "shifted",
+    "si_bnn",
+    "xnor_net",
+]

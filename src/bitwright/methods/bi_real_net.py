@@ -3,6 +3,10 @@
 The paper's third part, one shortcut around each convolution, is a matter of the network:
 `zoo.resnet18(shortcut_every=1)`.
 
+Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind.
+
+Checked: numbers of the authors' code; gradient="paper" against the paper's equations only.
+
 Reference: Liu et al., "Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved Representational Capability
 and Advanced Training Algorithm", ECCV 2018.
 """

@@ -4,6 +4,11 @@ The weight is phi + tau*s with s = +-1, so alpha = phi - tau and beta = phi + ta
 share of weights at beta, over all binary layers together, below a budget. A weight is at beta where its latent w >= 0,
 in counting too: sign(0) = +1 as everywhere in this library.
 
+Deployed: one bit a weight, far less where few are high; two real levels a layer, and one sum of the input's codes for
+each pixel, shared by all filters.
+
+Checked: numbers of the authors' code; closed-form levels, `fit` and `ramp` are additions of this library.
+
 Reference: Schiavone, Galati and Zuluaga, "Binary Domain Generalization for Sparsifying Binary Neural Networks",
 ECML PKDD 2023, and its published code.
 """

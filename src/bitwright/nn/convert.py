@@ -1,7 +1,7 @@
 """Making layers of an ordinary network binary: `binarize` in place, `binarize_parameter` for layers we do not own."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -22,11 +22,14 @@ Where = Callable[[str, nn.Module], bool] | Collection[str]
 def binarize(module: M, method: Method, where: Where | None = None) -> M:
     """Make inner layers of a network binary, in place.
 
-    The layers chosen change their class to BinaryConv2d or BinaryLinear and gain two binarizers. The module, the
+    The layers chosen change their class to BinaryConv2d or BinaryLinear and gain what the method makes. The module, the
     layers, their names, Parameters and state-dict keys remain, so float checkpoints load and existing optimizers go on
     working. Parameters that the method adds (the levels of `sbnn`) are new: make the optimizer afterwards.
 
     Only layers whose class is exactly nn.Conv2d or nn.Linear are eligible: subclasses may compute something else.
+
+    A network may say itself how named layers read their input, whatever the method: a mapping `input_binarizers` from
+    names to what makes the binarizer, nn.Identity for weights that multiply a real input.
 
     Args:
         module: any nn.Module.
@@ -51,11 +54,12 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
     chosen = _choose(module, where)
     for name, layer in chosen.items():
         _check_layer(name, layer)
-    binarizers = [(method.weight(layer), method.activation(layer)) for layer in chosen.values()]
-    for layer, (weight_binarizer, input_binarizer) in zip(chosen.values(), binarizers, strict=True):
+    own: Mapping[str, Callable[[], nn.Module]] = getattr(module, "input_binarizers", {})
+    added = [_parts(method, layer, own.get(name)) for name, layer in chosen.items()]
+    for layer, parts in zip(chosen.values(), added, strict=True):
         layer.__class__ = _BINARY[type(layer)]
-        layer.weight_binarizer = weight_binarizer.to(layer.weight.device).train(layer.training)
-        layer.input_binarizer = input_binarizer.to(layer.weight.device).train(layer.training)
+        for part, made in parts.items():
+            setattr(layer, part, None if made is None else made.to(layer.weight.device).train(layer.training))
     _warn_of_constant_inputs(module, chosen)
     return module
 
@@ -86,6 +90,14 @@ def binarize_parameter(module: nn.Module, name: str, binarizer: nn.Module) -> nn
     return module
 
 
+def _parts(method: Method, layer: Layer, own: Callable[[], nn.Module] | None) -> dict[str, nn.Module | None]:
+    """What a layer gains; with an input binarizer of its own, only the weight is the method's."""
+    if own is not None:
+        return {"weight_binarizer": method.weight(layer), "input_binarizer": own(), "rescale": None}
+    rescale = method.rescale(layer) if method.rescale else None
+    return {"weight_binarizer": method.weight(layer), "input_binarizer": method.activation(layer), "rescale": rescale}
+
+
 def _check_method(method: object) -> None:
     if isinstance(method, Method):
         return
@@ -98,6 +110,8 @@ def _check_method(method: object) -> None:
 def _choose(module: nn.Module, where: Where | None) -> dict[str, Layer]:
     eligible = (*_BINARY, *_BINARY.values())
     layers = {n: m for n, m in module.named_modules() if isinstance(m, Layer) and type(m) in eligible}
+    inside = tuple(f"{n}." for n, m in layers.items() if isinstance(m, BinaryConv2d | BinaryLinear))
+    layers = {n: m for n, m in layers.items() if not n.startswith(inside)}  # what a method added stays as it is
     if callable(where):
         chosen = {n: m for n, m in layers.items() if where(n, m)}
     elif where is not None:

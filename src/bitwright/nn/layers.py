@@ -6,22 +6,58 @@ state-dict keys stay. In training the arithmetic is PyTorch's own; in `eval()` i
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
+from bitwright.nn.shapes import two_sided_padding
 
 
 class _Binary(nn.Module):
-    """What both layers share: two binarizers beside the latent weight."""
+    """What both layers share: two binarizers beside the latent weight, and perhaps a correction of the output."""
 
     weight: Tensor
+    bias: Tensor | None
     weight_binarizer: nn.Module
     input_binarizer: nn.Module
+    rescale: nn.Module | None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The sum over the binarized input and weight, rescaled by the real input where the method does so."""
+        y = self._deployed(input) if self._runs_packed() else self._trained(input)
+        return y if self.rescale is None else self.rescale(input, y)
+
+    def _real_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def _by_channel(self, values: Tensor) -> Tensor:
+        raise NotImplementedError
 
     def binarized_weight(self) -> Tensor:
         """The weight that enters the sum: two levels for each output channel."""
         return self.weight_binarizer(self.weight)
+
+    def _runs_packed(self) -> bool:
+        real = isinstance(self.input_binarizer, nn.Identity) or isinstance(self.weight_binarizer, nn.Identity)
+        return not (self.training or real)
+
+    def _trained(self, input: Tensor) -> Tensor:
+        return self._real_sum(self.input_binarizer(input), self.binarized_weight(), self.bias)
+
+    def _deployed(self, input: Tensor) -> Tensor:
+        """The same in the arithmetic of the packed network."""
+        w, pair = self.binarized_weight(), self.input_binarizer
+        if not isinstance(pair, LevelPair):
+            return self._packed_sum(pair(input), w, self.bias)
+        # scale * (conv(codes, w) + shift * conv(1, w)) + bias: zero padding makes conv(1, w) a map
+        one = torch.ones((1, *input.shape[1:]), dtype=input.dtype, device=input.device)
+        y = pair.scale * (self._packed_sum(pair.codes(input), w, None) + pair.shift * self._real_sum(one, w, None))
+        return y if self.bias is None else y + self._by_channel(self.bias)
 
     def _load_from_state_dict(
         self,
@@ -33,10 +69,12 @@ class _Binary(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        # A checkpoint of the float network has no entries for the binarizers: they keep what they hold.
-        own = {k: v for k, v in self.state_dict(prefix=prefix).items() if "_binarizer." in k.removeprefix(prefix)}
-        if not own.keys() & state_dict.keys():
-            state_dict.update(own)
+        # A checkpoint of the float network, or of an earlier stage of training, has no entries for what the method
+        # added since: that keeps what it holds.
+        for part in ("weight_binarizer.", "input_binarizer.", "rescale."):
+            own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(prefix + part)}
+            if not own.keys() & state_dict.keys():
+                state_dict.update(own)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
@@ -45,33 +83,36 @@ class _Binary(nn.Module):
 class BinaryConv2d(_Binary, nn.Conv2d):
     """y = conv(input_binarizer(x), weight_binarizer(weight)) + bias; zero padding adds nothing to the sum.
 
+    A method that rescales makes it rescale(x, y).
+
     Shape:
         x (N, in, H, W), y (N, out, H', W'), weight (out, in/groups, kh, kw), the latent one.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Convolve the binarized input with the binarized weight."""
-        x, w = self.input_binarizer(input), self.binarized_weight()
-        if self.training:
-            return F.conv2d(x, w, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        return binary_conv2d(x, w, self.bias, self.stride, self._two_sided_padding(), self.dilation, self.groups)
+    def _real_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, w, bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def _two_sided_padding(self) -> tuple[int, ...]:
-        if isinstance(self.padding, tuple):
-            return self.padding
-        if self.padding == "valid":
-            return (0, 0)
-        return tuple(d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+    def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        return binary_conv2d(x, w, bias, self.stride, two_sided_padding(self), self.dilation, self.groups)
+
+    def _by_channel(self, values: Tensor) -> Tensor:
+        return values.view(-1, 1, 1)
 
 
 class BinaryLinear(_Binary, nn.Linear):
     """y = input_binarizer(x) @ weight_binarizer(weight).T + bias.
 
+    A method that rescales makes it rescale(x, y).
+
     Shape:
         x (..., in), y (..., out), weight (out, in), the latent one.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Multiply the binarized input by the binarized weight."""
-        x, w = self.input_binarizer(input), self.binarized_weight()
-        return F.linear(x, w, self.bias) if self.training else binary_linear(x, w, self.bias)
+    def _real_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, w, bias)
+
+    def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+        return binary_linear(x, w, bias)
+
+    def _by_channel(self, values: Tensor) -> Tensor:
+        return values

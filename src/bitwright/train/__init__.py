@@ -2,7 +2,8 @@
 
 from bitwright.train.config import DEMO, Recipe, parse_recipe, read_recipe, write_recipe
 from bitwright.train.model_file import TrainedModel, load_model
-from bitwright.train.run import RunResult, predict, resume_run, train
+from bitwright.train.run import RunResult, predict
+from bitwright.train.stages import resume_run, train
 
 __all__ = [
     "DEMO",

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -96,4 +97,11 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = _call(recipe.network, "bitwright.zoo", "network")
     if not isinstance(net, nn.Module):
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
-    return net if recipe.method.name == FLOAT else binarize(net, _call(recipe.method, "bitwright.methods", "method"))
+    if recipe.method.name == FLOAT:
+        return net
+    method = _call(recipe.method, "bitwright.methods", "method")
+    if recipe.binary == "activations":
+        method = replace(method, weight=lambda layer: nn.Identity())
+    elif recipe.binary == "weights":
+        method = replace(method, activation=lambda layer: nn.Identity())
+    return binarize(net, method)

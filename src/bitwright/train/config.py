@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
-from bitwright.train.toml_form import apply_overrides, build, parse, write
+from bitwright.train.toml_form import apply_overrides, build, merge, parse, write
 
 DEMO = Path(__file__).with_name("demo.toml")
 
@@ -141,6 +141,34 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Teaching:
+    """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
+
+    Attributes:
+        source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
+            returns a trained network; empty for no teacher.
+        labels: Weight of the loss by the labels.
+        logits: Weight of the loss by the teacher's logits.
+        temperature: Of the softmax there; 0 is ReActNet's distributional loss.
+        features: Modules, by the same name in both networks, whose attention maps are matched.
+        attention: Weight of that loss.
+    """
+
+    source: str = ""
+    labels: float = 0.0
+    logits: float = 1.0
+    temperature: float = 0.0
+    features: tuple[str, ...] = ()
+    attention: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key in ("labels", "logits", "temperature", "attention"):
+            _check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
+        learns = not self.source or self.labels or self.logits or (self.features and self.attention)
+        _check("teacher", "only weights of 0", bool(learns), "given something to teach")
+
+
+@dataclass(frozen=True)
 class Machine:
     """What decides speed, and rounding, but not the experiment.
 
@@ -174,10 +202,16 @@ class Recipe:
         data: Images.
         network: Function that makes the float network.
         method: Function that makes the binarization method; the name "none" trains the float network.
+        binary: What the method makes binary: its activations, its weights, or both. The other part stays real.
+        start: Run folder or `model.safetensors` with the weights to start from; empty for fresh ones. What the method
+            adds may be missing there.
+        stages: Tables, each with a `name` and the keys of a recipe that differ in this stage. A stage starts from the
+            weights that the one before kept.
         optimizer: Optimizer.
         schedule: Learning rate.
         augmentation: Augmentation.
         loss: Loss.
+        teacher: A trained network to learn from.
         machine: Speed.
     """
 
@@ -192,17 +226,46 @@ class Recipe:
     data: Data
     network: Choice
     method: Choice
+    binary: Literal["both", "activations", "weights"] = "both"
+    start: str = ""
+    stages: tuple[dict[str, Any], ...] = ()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
+    teacher: Teaching = Teaching()
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
+        tapped = bool(self.teacher.features) and self.machine.compile
+        _check("machine.compile", True, not tapped, "false where teacher.features are matched")
         _check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         _check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
+        names = [stage.get("name") for stage in self.stages]
+        named = all(isinstance(name, str) and name.isidentifier() for name in names) and len({*names}) == len(names)
+        _check("stages", names, named, "tables, each with a name of its own made of letters, digits and _")
+
+    def stage(self, index: int) -> "Recipe":
+        """The recipe of one stage: this one with the stage's keys laid over it.
+
+        Args:
+            index: Which, from 0.
+
+        Raises:
+            RecipeError: If the stage has an unknown key, or a value of the wrong type or range.
+        """
+        changes = dict(self.stages[index])
+        name = changes.pop("name")
+        for key in ("stages", "start"):
+            if key in changes:
+                raise RecipeError(f"stages.{name}: a stage cannot have the key {key}")
+        whole = parse(write(replace(self, stages=(), title=f"{self.title}: {name}")))
+        try:
+            return build(Recipe, merge(whole, changes))
+        except RecipeError as error:
+            raise RecipeError(f"stages.{name}: {error}") from None
 
     def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
@@ -229,7 +292,10 @@ def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "re
         RecipeError: If a key is unknown or missing, or a value has the wrong type or range.
     """
     try:
-        return build(Recipe, apply_overrides(parse(text), overrides))
+        recipe = build(Recipe, apply_overrides(parse(text), overrides))
+        for index in range(len(recipe.stages)):
+            recipe.stage(index)
+        return recipe
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
 

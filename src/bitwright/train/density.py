@@ -23,7 +23,7 @@ class Density:
 
 
 def measure_density(net: nn.Module) -> Density:
-    """Binarize every layer's weight once and count its ones.
+    """Binarize every layer's weight once and count its ones; weights that stay real are left out.
 
     Args:
         net: The network.
@@ -33,7 +33,7 @@ def measure_density(net: nn.Module) -> Density:
     """
     ones, weights, layers = 0.0, 0, {}
     for name, layer in net.named_modules():
-        if isinstance(layer, BinaryConv2d | BinaryLinear):
+        if isinstance(layer, BinaryConv2d | BinaryLinear) and not isinstance(layer.weight_binarizer, nn.Identity):
             with torch.no_grad():
                 share = read_levels(layer.weight_binarizer(layer.weight)).density
             layers[name] = share

@@ -69,16 +69,7 @@ def load_model(path: str | Path) -> TrainedModel:
         RunError: If there is no such file, or it was not written by `save_model`.
         RecipeError: If its recipe names a function that is not there.
     """
-    path = Path(path)
-    path = path / MODEL if path.is_dir() else path
-    if not path.is_file():
-        raise RunError(f"{path} not found: a run folder has it once training has finished at least one epoch.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: not a whole safetensors file: {error}.") from error
+    path, about, tensors = _read(path)
     missing = [key for key in ("recipe", "shape", "label_names") if key not in about]
     if missing:
         raise RunError(f"{path}: its metadata has no {missing[0]!r}; it was not written by a training run.")
@@ -90,3 +81,42 @@ def load_model(path: str | Path) -> TrainedModel:
         raise RunError(f"{path}: its weights do not fit the network of its recipe: {error}") from error
     height, width, channels = json.loads(about["shape"])
     return TrainedModel(net.eval(), recipe, (height, width, channels), tuple(json.loads(about["label_names"])))
+
+
+def load_start(net: nn.Module, path: str | Path) -> None:
+    """Fill a network with weights trained before: of a float network, or of an earlier stage.
+
+    What the method adds to a layer may be missing in the file, and what another method added there is left out.
+
+    Args:
+        net: The network; it receives the weights.
+        path: A safetensors file, or a run folder that holds one.
+
+    Raises:
+        RunError: If there is no such file, or its weights do not fit.
+    """
+    path, _, tensors = _read(path)
+    own = net.state_dict().keys()
+    fitting = {name: value for name, value in tensors.items() if name in own or not _is_added(name)}
+    try:
+        net.load_state_dict(fitting)
+    except RuntimeError as error:
+        raise RunError(f"{path}: its weights do not fit the recipe's network: {' '.join(str(error).split())}") from None
+
+
+def _is_added(name: str) -> bool:
+    return any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
+
+
+def _read(path: str | Path) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:
+    """The file itself, what it says about itself, and its tensors."""
+    path = Path(path)
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise RunError(f"{path} not found: a run folder has it once training has finished at least one epoch.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            return path, file.metadata() or {}, tensors
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: not a whole safetensors file: {error}.") from error

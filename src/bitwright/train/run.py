@@ -1,4 +1,4 @@
-"""`train(recipe, folder)`: one run from recipe to weights, logs and figures, resumable at every epoch."""
+"""One run of one stage, from recipe to weights, logs and figures, resumable at every epoch."""
 
 import json
 import logging
@@ -22,20 +22,23 @@ from bitwright.data.pixels import measure_pixels
 from bitwright.errors import RecipeError, RunError
 from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.catalogue import accepted_options, build_network
-from bitwright.train.config import Data, Recipe, read_recipe, write_recipe
+from bitwright.train.config import Data, Recipe, write_recipe
 from bitwright.train.density import measure_density
+from bitwright.train.diagnostics import LayerRow
 from bitwright.train.folder import (
     BEST,
     LAST,
+    LAYERS,
+    METRICS,
     RECIPE,
     Log,
     describe_run,
     prepare_folder,
-    write_metrics,
     write_results,
+    write_rows,
     write_whole,
 )
-from bitwright.train.model_file import MODEL, TrainedModel, save_model
+from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
 from bitwright.train.task import Row, Task
 
 
@@ -77,11 +80,7 @@ def train(
     stop_after: int | None = None,
     progress: bool = True,
 ) -> RunResult:
-    """Train by a recipe. All random numbers follow from its seed.
-
-    The folder then holds recipe.toml (resolved), metrics.csv, log.txt, tensorboard/, best.ckpt, last.ckpt,
-    model.safetensors (the kept weights) and results.json. A run that was stopped goes on from its last whole epoch to
-    the same weights, bit for bit, on the same machine with the same number of threads.
+    """Train by a recipe without stages, into a folder; `stages.train` says what it then holds.
 
     Args:
         recipe: The recipe; when resuming, the one in the folder (see `resume_run`).
@@ -104,35 +103,16 @@ def train(
     with _threads(recipe.machine.threads), _quiet():
         torch.manual_seed(recipe.seed)
         net = build_network(recipe)
+        if recipe.start and not resume:
+            load_start(net, recipe.start)
         # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _log_start(log, recipe, net, device, resume=resume)
-        task = Task(recipe, net, report=lambda history: _report(folder, log, history, recipe.epochs))
+        task = Task(recipe, net, report=lambda epochs, layers: _report(folder, log, epochs, layers, recipe.epochs))
         _fit(task, folder, data, device, resume=resume, stop_after=stop_after, bar=progress and sys.stdout.isatty())
         return _conclude(task, folder, data, device, log)
-
-
-def resume_run(
-    folder: str | Path, *, data: DataSet | None = None, stop_after: int | None = None, progress: bool = True
-) -> RunResult:
-    """Go on with a run that was stopped, from its last whole epoch, by the recipe in its folder.
-
-    Args:
-        folder: The run folder.
-        data: As for `train`.
-        stop_after: As for `train`.
-        progress: As for `train`.
-
-    Raises:
-        RunError: If there is nothing to resume.
-        DataError: If the data set is missing.
-    """
-    folder = Path(folder)
-    prepare_folder(folder, resume=True)
-    recipe = read_recipe(folder / RECIPE)
-    return train(recipe, folder, data=data, resume=True, stop_after=stop_after, progress=progress)
 
 
 def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
@@ -294,8 +274,10 @@ def _log_start(log: Log, recipe: Recipe, net: nn.Module, device: torch.device, *
     log.write(f"network: {recipe.network.name}, {count} parameters; method: {recipe.method.name}")
 
 
-def _report(folder: Path, log: Log, history: list[Row], epochs: int) -> None:
-    write_metrics(folder, history)
+def _report(folder: Path, log: Log, history: list[Row], layers: list[LayerRow], epochs: int) -> None:
+    write_rows(folder / METRICS, history)
+    if layers:
+        write_rows(folder / LAYERS, layers)
     row = history[-1]
     log.write(
         f"epoch {len(history):3d}/{epochs}  loss {row['train_loss']:.4f}  train {row['train_accuracy']:.2%}  "

@@ -56,6 +56,21 @@ def apply_overrides(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> di
     return result
 
 
+def merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables with others laid over them: key by key, but a table with a `name` of its own replaces the whole table.
+
+    Args:
+        tables: As `parse` returns them; left as they are.
+        changes: The same form.
+    """
+    result = dict(tables)
+    for key, value in changes.items():
+        before = result.get(key)
+        together = isinstance(value, dict) and isinstance(before, dict) and "name" not in value
+        result[key] = {**before, **value} if together else value  # pyright: ignore[reportGeneralTypeIssues]
+    return result
+
+
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -107,6 +122,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is UnionType:
         return _convert(next(kind for kind in arguments if kind is not NoneType), value, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where} must be a table, found {value!r}")
+        return value
     if origin is tuple:
         if not isinstance(value, list):
             raise RecipeError(f"{where} must be a list, found {value!r}")
@@ -152,4 +171,6 @@ def _spell(value: Any) -> str:
         return f"[{', '.join(map(_spell, value))}]"
     if isinstance(value, int | float):
         return repr(value)
-    raise RecipeError(f"a recipe holds strings, numbers, true, false and lists of them, found {value!r}")
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_spell(content)}' for key, content in value.items())}}}"
+    raise RecipeError(f"a recipe holds strings, numbers, true, false, lists and tables of them, found {value!r}")

@@ -1,0 +1,84 @@
+"""`bw methods`: the catalogue of methods, and one of them in detail."""
+
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from bitwright.cli.arguments import Json
+from bitwright.cli.output import need, print_json, print_table
+from bitwright.errors import BitwrightError
+
+if TYPE_CHECKING:
+    from bitwright.methods.about import About, Curve
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def methods(
+    name: Annotated[Positional[str | None], arg(metavar="NAME", help_behavior_hint="")] = None,
+    /,
+    *,
+    json: Json = False,
+) -> None:
+    """List the methods, or show one: formula, surrogate derivative, settings, what it costs at inference.
+
+    Example: bw methods ir_net
+
+    Args:
+        name: A method; all of them by default.
+        json: Print one JSON object.
+    """
+    need("torch", "train", "bw methods")
+    from bitwright import methods as catalogue
+    from bitwright.methods.about import activation_curves, describe_method
+
+    found = {key: describe_method(getattr(catalogue, key)) for key in catalogue.__all__}
+    if name is None:
+        if json:
+            print_json({"methods": [asdict(about) for about in found.values()]})
+        else:
+            _print_list(list(found.values()))
+        return
+    if name not in found:
+        near = get_close_matches(name, found, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
+        raise BitwrightError(f"there is no method {name!r}; {hint}")
+    curves = activation_curves(getattr(catalogue, name)())
+    if json:
+        drawn = [
+            {key: value if key == "progress" else value.tolist() for key, value in vars(c).items()} for c in curves
+        ]
+        print_json({**asdict(found[name]), "activation": drawn})
+        return
+    _print_one(found[name], curves)
+
+
+def _print_list(found: list["About"]) -> None:
+    rows = [[about.name, str(about.year), about.changes, about.deployed] for about in found]
+    print_table("methods", ["name", "year", "what it changes", "deployed"], rows, align="lrll")
+    print("bw methods NAME shows one: settings, formula, derivative, what was checked")
+
+
+def _print_one(about: "About", curves: list["Curve"]) -> None:
+    print(f"{about.title}: {about.changes}\n")
+    if about.text:
+        print(f"{about.text}\n")
+    for label, text in (("Deployed", about.deployed), ("Checked", about.checked), ("Reference", about.reference)):
+        print(f"{label}: {text}\n")
+    print(f"bw.methods.{about.name}\n{about.settings}\n")
+    print("The input binarizer and the derivative that the backward pass takes, at the initial parameters:")
+    for curve in curves:
+        when = "" if len(curves) == 1 else f", progress {curve.progress:g}"
+        low, high = curve.values[0].item(), curve.values[-1].item()
+        print(f"  forward{when}, {curve.forward.min():g} to {curve.forward.max():g}")
+        print(f"  {low:+g} {_bars(curve.forward.tolist())} {high:+g}")
+        print(f"  derivative{when}, 0 to {curve.slope.max():.3g}")
+        print(f"  {low:+g} {_bars([0.0, *curve.slope.tolist()])[1:]} {high:+g}")
+
+
+def _bars(values: list[float]) -> str:
+    """One line of bars, the lowest value blank."""
+    low, span = min(values), max(values) - min(values)
+    return "".join(_BARS[round(8 * (value - low) / span) if span else 4] for value in values)
