@@ -99,7 +99,7 @@ def ir_net(t_min: float = 0.1, t_max: float = 10.0, *, real_input: bool = False)
     Raises:
         ValueError: not 0 < t_min <= t_max.
 
-    Reference: Qin et al., CVPR 2020, sections 3.2 and 3.3.
+    Reference: Qin et al., CVPR 2020.
     """
     if not 0 < t_min <= t_max:
         raise ValueError(f"t_min, t_max: expected 0 < t_min <= t_max, found {t_min} and {t_max}")

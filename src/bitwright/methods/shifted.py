@@ -6,7 +6,7 @@ a learned shift adds little; a constant one makes -shift the bias at the start, 
 
 Deployed: what the base method costs; the shift joins the comparison.
 
-Checked: the statements of the paper's abstract and figures only, a reconstruction: neither its shifts nor its code are
+Checked: the statements of the paper's first page only, a reconstruction: neither its shifts nor its code are
 published. The default shift, shifts per layer, learned ones and the window that stays are options of this library.
 
 Reference: Kim, Park, Lee and Kim, "Improving Accuracy of Binary Neural Networks using Unbalanced Activation
