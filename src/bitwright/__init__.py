@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright import methods, zoo
+    from bitwright import distill, methods, zoo
     from bitwright.core.hooks import after_step, penalty, set_progress
     from bitwright.core.levels import check_binarizer
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
@@ -27,6 +27,7 @@ __all__ = [
     "binarize_parameter",
     "check_binarizer",
     "count",
+    "distill",
     "export",
     "load",
     "methods",
@@ -55,7 +56,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bitwright")
-    if name in ("methods", "zoo"):
+    if name in ("distill", "methods", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'bitwright' has no attribute {name!r}")

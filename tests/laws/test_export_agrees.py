@@ -4,11 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import NETWORKS, SIDES
+from torch import nn
 
 import bitwright as bw
 from bitwright.lower import export
 
 CHAINS = {"vgg_small", "bnn_vgg", "alexnet"}
+REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a file
 CODED = {"frac_bnn_resnet20", "frac_bnn_mobilenet"}  # a graph has no op for the thermometer
 EVERY_METHOD = {"vgg_small", "resnet20"}
 PAIRS = [
@@ -27,8 +29,11 @@ WIRINGS = {
 }
 
 
-def trained(net: torch.nn.Module, shape: tuple[int, ...], classes: int = 4) -> torch.nn.Module:
+def trained(net: nn.Module, shape: tuple[int, ...], classes: int = 4) -> nn.Module:
     """The network after two steps on noise."""
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            norm.momentum = None  # with stale statistics, layers of real inputs would enlarge rounding errors each
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(2):
         loss = F.cross_entropy(net(torch.randn(shape)), torch.randint(0, classes, shape[:1])) + bw.penalty(net)
@@ -44,7 +49,7 @@ def test_export_agrees(network, method, tmp_path):
     shape = (8, 1, SIDES[network], SIDES[network])
     net = trained(bw.binarize(NETWORKS[network](), getattr(bw.methods, method)()), shape)
     report = export(net, tmp_path / "net.bw", torch.randn(shape))
-    assert report.bits > 5000
+    assert report.bits > 5000 or (method in REAL_INPUTS and report.bits == 0)
     assert report.differing <= (0 if network in CHAINS else report.bits / 1000)
     assert report.comparison.labels_differing == 0
     assert report.comparison.logits_relative < 1e-5

@@ -9,11 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitwright import methods
+from bitwright.core.binarizers import LevelPair
 from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.core.levels import check_binarizer, read_levels
 from bitwright.nn.convert import binarize
 
 CATALOGUE = {name: getattr(methods, name) for name in methods.__all__}
+TOY_STEPS = {"noisy_supervision": 120}  # its mappings learn before the bits settle
 LAYERS = {"convolution": nn.Conv2d(6, 5, 3), "grouped": nn.Conv2d(8, 4, 3, groups=2), "linear": nn.Linear(9, 4)}
 
 
@@ -45,8 +47,10 @@ def test_binarizers_are_lawful(method, layer: nn.Module, progress: float) -> Non
     weight, activation = method().weight(layer), method().activation(layer)
     set_progress(nn.ModuleList([weight, activation]), progress)
     check_binarizer(weight, shape=tuple(layer.weight.shape))
-    x_shape = (4, layer.in_channels, 5, 5) if isinstance(layer, nn.Conv2d) else (4, layer.in_features)
-    check_binarizer(activation, shape=x_shape, activation=True)
+    if not isinstance(activation, nn.Identity):  # real activations
+        codes = activation.codes if isinstance(activation, LevelPair) else activation
+        x_shape = (4, layer.in_channels, 5, 5) if isinstance(layer, nn.Conv2d) else (4, layer.in_features)
+        check_binarizer(codes, shape=x_shape, activation=True)
     assert len(read_levels(weight(layer.weight)).step) == len(layer.weight)
 
 
@@ -78,7 +82,7 @@ def test_names_parameters_copies_and_pickles_survive(method) -> None:
 def test_a_toy_set_is_learned(method) -> None:
     net = binarize(network(), method())
     optimizer = torch.optim.Adam(net.parameters(), 5e-3)
-    steps = 60
+    steps = TOY_STEPS.get(method.__name__, 60)
     for index in range(steps):
         set_progress(net, index / steps)
         x, target = images(64)

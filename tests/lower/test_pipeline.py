@@ -14,7 +14,8 @@ from bitwright.ir.interpret import interpret
 from bitwright.lower import compare as comparing
 from bitwright.lower import export, lower, pipeline
 
-METHODS = {name: getattr(bw.methods, name) for name in bw.methods.__all__}
+REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a graph
+METHODS = {name: getattr(bw.methods, name) for name in bw.methods.__all__ if name not in REAL_INPUTS}
 INTEGERS = ["xnor_net", "bi_real_net"]  # whose layers depend on one integer
 
 

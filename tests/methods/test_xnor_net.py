@@ -54,3 +54,17 @@ def test_after_step_centres_and_clamps_the_latent_weight() -> None:
 def test_unknown_gradient_is_refused() -> None:
     with pytest.raises(ValueError, match=r"gradient: expected 'code' or 'paper', found 'mine'"):
         xnor_net("mine")  # type: ignore[arg-type]
+
+
+def test_inputs_stay_real_on_demand() -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), xnor_net(real_input=True), where=[""])
+    x = torch.randn(2, 4, 5, 5)
+    w = centre_and_clamp(layer.weight.detach())
+    expected = nn.functional.conv2d(x, w.abs().mean((1, 2, 3), keepdim=True) * w.sign(), layer.bias)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer.eval()(x), expected)
+
+
+def test_a_real_input_has_no_scale() -> None:
+    with pytest.raises(ValueError, match=r"input_scale: a real input has no scale to restore"):
+        xnor_net(input_scale=True, real_input=True)

@@ -43,7 +43,16 @@ def whole(tmp_path_factory):
 
 def test_a_run_leaves_everything_in_its_folder(whole):
     names = {path.name for path in whole.folder.iterdir()}
-    files = {"recipe.toml", "metrics.csv", "log.txt", "results.json", "best.ckpt", "last.ckpt", "model.safetensors"}
+    files = {
+        "recipe.toml",
+        "metrics.csv",
+        "layers.csv",
+        "log.txt",
+        "results.json",
+        "best.ckpt",
+        "last.ckpt",
+        "model.safetensors",
+    }
     assert names == files | {"tensorboard"} and any((whole.folder / "tensorboard").iterdir())
     recipe = read_recipe(whole.folder / "recipe.toml")
     assert recipe.network.options == {"num_classes": 3, "in_channels": 1, "size": 8, "width": 4}

@@ -1,11 +1,12 @@
 """Binarizers: modules from a real tensor to one of two levels, for weights and activations alike."""
 
 from abc import ABC, abstractmethod
+from math import sqrt
 
 from torch import Tensor, nn
 
-from bitwright.core.estimators import Estimator, Slope, ede, ste, step, straight_through
-from bitwright.core.hooks import Scheduled
+from bitwright.core.estimators import Estimator, Slope, ede, identity, ste, step, straight_through
+from bitwright.core.hooks import Scheduled, Stepped
 
 
 class Sign(nn.Module):
@@ -63,6 +64,45 @@ class ScaledSign(nn.Module):
         return f"{getattr(self.estimator, '__name__', self.estimator)}, scale_gradient={self.scale_gradient}"
 
 
+class ClampedSign(nn.Module, Stepped):
+    """sign(w) with slope 1 everywhere, for latent weights that are kept within [-1, 1].
+
+    Each optimizer step is multiplied by sqrt((fan_in + fan_out) / 1.5), the inverse of Glorot's coefficient, where
+    fan_in = in*kh*kw and fan_out = out*kh*kw; then the latent weight is clamped.
+
+    Shape:
+        w (out, in, ...), unchanged.
+
+    Args:
+        glorot_step: whether the step is multiplied at all.
+
+    Reference: Courbariaux et al., "BinaryConnect", NeurIPS 2015, sections 2.4 and 2.5, and the published code.
+    """
+
+    def __init__(self, glorot_step: bool = True) -> None:
+        super().__init__()
+        self.glorot_step = glorot_step
+        self.before: Tensor | None = None  # the latent weight of the last training pass
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Binarize w."""
+        if self.training and self.glorot_step:
+            self.before = w.detach().clone()
+        return identity(w)
+
+    def after_step(self, weight: Tensor) -> None:
+        """Lengthen the step that the optimizer took since the last training pass, and clamp the latent weight."""
+        if self.before is not None:
+            fans = (weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()
+            weight.copy_(self.before.lerp_(weight, sqrt(fans / 1.5)))
+            self.before = None
+        weight.clamp_(-1, 1)
+
+    def extra_repr(self) -> str:
+        """Whether steps are multiplied."""
+        return f"glorot_step={self.glorot_step}"
+
+
 class Step(nn.Module):
     """1 where x >= threshold, else 0.
 
@@ -115,16 +155,21 @@ class ErrorDecay(nn.Module, Scheduled):
     Shape:
         any, unchanged.
 
+    Args:
+        start: t where training begins.
+        end: t where it ends.
+
     Reference: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural Networks", CVPR 2020.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: float = 0.1, end: float = 10.0) -> None:
         super().__init__()
+        self.start, self.end = start, end
         self.set_progress(0.0)
 
     def set_progress(self, progress: float) -> None:
-        """Sharpen the surrogate: t = 10^(2*progress - 1)."""
-        self.t = 10 ** (2 * progress - 1)
+        """Sharpen the surrogate: t = start * (end / start)^progress."""
+        self.t = self.start * (self.end / self.start) ** progress
         self.k = max(1 / self.t, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:

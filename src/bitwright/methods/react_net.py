@@ -34,7 +34,7 @@ class RSign(nn.Module):
     Args:
         shape: of the bias, one number a channel.
 
-    Reference: Liu et al., ECCV 2020, equation 4.
+    Reference: Liu et al., ECCV 2020.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -53,7 +53,7 @@ class RSign(nn.Module):
 def react_net() -> Method:
     """Weights mean(abs(w)) * sign(w) per filter, gradient 1 where abs(w) <= 1; activations `RSign`.
 
-    Reference: Liu et al., ECCV 2020, sections 4.2 and 5.
+    Reference: Liu et al., ECCV 2020.
     """
     return Method(
         weight=lambda layer: ScaledSign(scale_gradient=False), activation=lambda layer: RSign(per_input(layer))

@@ -1,10 +1,12 @@
 """XNOR-Net: each filter is its sign times one scale factor, the best in the least-squares sense.
 
-This is the form of the published code, in which the factor K for the input does not occur.
+The published code has no factor K for the input: `input_scale` adds it. BWN of the same paper, binary weights under
+real activations, is `real_input`.
 
-Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind.
+Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind; with `input_scale` also the
+mean magnitude of each window in real numbers, with `real_input` 32-bit weights.
 
-Checked: numbers of a published re-implementation in PyTorch.
+Checked: numbers of a published re-implementation in PyTorch; K against the paper's definition only.
 
 Reference: Rastegari et al., "XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks", ECCV 2016.
 """
@@ -19,6 +21,7 @@ from bitwright.core.custom_ops import sign
 from bitwright.core.estimators import ste_open
 from bitwright.core.hooks import Stepped
 from bitwright.core.method import Method
+from bitwright.nn.rescale import InputScale
 
 
 def centre_and_clamp(w: Tensor) -> Tensor:
@@ -113,14 +116,24 @@ class XnorWeight(nn.Module, Stepped):
         weight.copy_(centre_and_clamp(weight))
 
 
-def xnor_net(gradient: Literal["code", "paper"] = "code") -> Method:
+def xnor_net(
+    gradient: Literal["code", "paper"] = "code", input_scale: bool = False, real_input: bool = False
+) -> Method:
     """Weights alpha * sign(w) of centred w; activations sign with slope 1 where -1 < x < 1.
 
     Args:
         gradient: of the weights: "code" is `corrected_gradient` with the published factor, "paper" is `paper_gradient`.
+        input_scale: multiply the output by the paper's K too, see `InputScale`.
+        real_input: keep activations real: the paper's other network, BWN.
 
     Reference: Rastegari et al., ECCV 2016, sections 3.1 and 3.2.
     """
     if gradient not in ("code", "paper"):
         raise ValueError(f"gradient: expected 'code' or 'paper', found {gradient!r}")
-    return Method(weight=lambda layer: XnorWeight(gradient == "code"), activation=lambda layer: Sign(ste_open))
+    if input_scale and real_input:
+        raise ValueError("input_scale: a real input has no scale to restore; leave out input_scale or real_input")
+    return Method(
+        weight=lambda layer: XnorWeight(gradient == "code"),
+        activation=lambda layer: nn.Identity() if real_input else Sign(ste_open),
+        rescale=InputScale if input_scale else None,
+    )

@@ -110,6 +110,8 @@ def _check_method(method: object) -> None:
 def _choose(module: nn.Module, where: Where | None) -> dict[str, Layer]:
     eligible = (*_BINARY, *_BINARY.values())
     layers = {n: m for n, m in module.named_modules() if isinstance(m, Layer) and type(m) in eligible}
+    inside = tuple(f"{n}." for n, m in layers.items() if isinstance(m, BinaryConv2d | BinaryLinear))
+    layers = {n: m for n, m in layers.items() if not n.startswith(inside)}  # what a method added stays as it is
     if callable(where):
         chosen = {n: m for n, m in layers.items() if where(n, m)}
     elif where is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
+from bitwright.nn.shapes import two_sided_padding
 
 
 class _Binary(nn.Module):
@@ -92,17 +93,10 @@ class BinaryConv2d(_Binary, nn.Conv2d):
         return F.conv2d(x, w, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-        return binary_conv2d(x, w, bias, self.stride, self._two_sided_padding(), self.dilation, self.groups)
+        return binary_conv2d(x, w, bias, self.stride, two_sided_padding(self), self.dilation, self.groups)
 
     def _by_channel(self, values: Tensor) -> Tensor:
         return values.view(-1, 1, 1)
-
-    def _two_sided_padding(self) -> tuple[int, ...]:
-        if isinstance(self.padding, tuple):
-            return self.padding
-        if self.padding == "valid":
-            return (0, 0)
-        return tuple(d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
 
 
 class BinaryLinear(_Binary, nn.Linear):

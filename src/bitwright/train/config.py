@@ -141,6 +141,34 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Teaching:
+    """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
+
+    Attributes:
+        source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
+            returns a trained network; empty for no teacher.
+        labels: Weight of the loss by the labels.
+        logits: Weight of the loss by the teacher's logits.
+        temperature: Of the softmax there; 0 is ReActNet's distributional loss.
+        features: Modules, by the same name in both networks, whose attention maps are matched.
+        attention: Weight of that loss.
+    """
+
+    source: str = ""
+    labels: float = 0.0
+    logits: float = 1.0
+    temperature: float = 0.0
+    features: tuple[str, ...] = ()
+    attention: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key in ("labels", "logits", "temperature", "attention"):
+            _check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
+        learns = not self.source or self.labels or self.logits or (self.features and self.attention)
+        _check("teacher", "only weights of 0", bool(learns), "given something to teach")
+
+
+@dataclass(frozen=True)
 class Machine:
     """What decides speed, and rounding, but not the experiment.
 
@@ -183,6 +211,7 @@ class Recipe:
         schedule: Learning rate.
         augmentation: Augmentation.
         loss: Loss.
+        teacher: A trained network to learn from.
         machine: Speed.
     """
 
@@ -204,11 +233,14 @@ class Recipe:
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
+    teacher: Teaching = Teaching()
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
+        tapped = bool(self.teacher.features) and self.machine.compile
+        _check("machine.compile", True, not tapped, "false where teacher.features are matched")
         _check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         _check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
         names = [stage.get("name") for stage in self.stages]

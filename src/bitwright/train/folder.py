@@ -17,6 +17,7 @@ from bitwright.report.timing import describe_machine
 
 RECIPE = "recipe.toml"
 METRICS = "metrics.csv"
+LAYERS = "layers.csv"
 LOG = "log.txt"
 RESULTS = "results.json"
 BEST = "best.ckpt"
@@ -62,22 +63,22 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write every epoch's row, so that an interrupted epoch that is run again leaves no second row.
+def write_rows(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
+    """Write every row anew, so that an interrupted epoch that is run again leaves no second one.
 
     Args:
-        folder: The run folder.
-        history: Rows with the same keys; at least one.
+        path: The CSV file.
+        rows: With the same keys; at least one.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _round(value) for key, value in row.items()} for row in history)
-    write_whole(folder / METRICS, text.getvalue())
+    writer.writerows({key: _round(value) for key, value in row.items()} for row in rows)
+    write_whole(path, text.getvalue())
 
 
-def _round(value: float) -> float | int:
-    return value if isinstance(value, int) else float(f"{value:.6g}")
+def _round(value: float | str) -> float | int | str:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:

@@ -24,15 +24,18 @@ from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.catalogue import accepted_options, build_network
 from bitwright.train.config import Data, Recipe, write_recipe
 from bitwright.train.density import measure_density
+from bitwright.train.diagnostics import LayerRow
 from bitwright.train.folder import (
     BEST,
     LAST,
+    LAYERS,
+    METRICS,
     RECIPE,
     Log,
     describe_run,
     prepare_folder,
-    write_metrics,
     write_results,
+    write_rows,
     write_whole,
 )
 from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
@@ -107,7 +110,7 @@ def train(
         write_whole(folder / RECIPE, write_recipe(recipe))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _log_start(log, recipe, net, device, resume=resume)
-        task = Task(recipe, net, report=lambda history: _report(folder, log, history, recipe.epochs))
+        task = Task(recipe, net, report=lambda epochs, layers: _report(folder, log, epochs, layers, recipe.epochs))
         _fit(task, folder, data, device, resume=resume, stop_after=stop_after, bar=progress and sys.stdout.isatty())
         return _conclude(task, folder, data, device, log)
 
@@ -271,8 +274,10 @@ def _log_start(log: Log, recipe: Recipe, net: nn.Module, device: torch.device, *
     log.write(f"network: {recipe.network.name}, {count} parameters; method: {recipe.method.name}")
 
 
-def _report(folder: Path, log: Log, history: list[Row], epochs: int) -> None:
-    write_metrics(folder, history)
+def _report(folder: Path, log: Log, history: list[Row], layers: list[LayerRow], epochs: int) -> None:
+    write_rows(folder / METRICS, history)
+    if layers:
+        write_rows(folder / LAYERS, layers)
     row = history[-1]
     log.write(
         f"epoch {len(history):3d}/{epochs}  loss {row['train_loss']:.4f}  train {row['train_accuracy']:.2%}  "

@@ -27,10 +27,10 @@ def train(
 ) -> RunResult:
     """Train by a recipe, stage by stage where it has stages. All random numbers follow from its seed.
 
-    The folder then holds recipe.toml (resolved), metrics.csv, log.txt, tensorboard/, best.ckpt, last.ckpt,
-    model.safetensors (the kept weights) and results.json; with stages, a folder of these for each, and beside them the
-    recipe, model and results of the last. A run that was stopped goes on from its last whole epoch to the same weights,
-    bit for bit, on the same machine with the same number of threads.
+    The folder then holds recipe.toml (resolved), metrics.csv, layers.csv (`Diagnostics`), log.txt, tensorboard/,
+    best.ckpt, last.ckpt, model.safetensors (the kept weights) and results.json; with stages, a folder of these for
+    each, and beside them the recipe, model and results of the last. A run that was stopped goes on from its last whole
+    epoch to the same weights, bit for bit, on the same machine with the same number of threads.
 
     Args:
         recipe: The recipe.

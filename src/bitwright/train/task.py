@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,7 +14,9 @@ from bitwright.train.augment import Targets
 from bitwright.train.batches import TrainingBatches
 from bitwright.train.config import Recipe, write_recipe
 from bitwright.train.density import measure_density
+from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
+from bitwright.train.teacher import make_teacher
 
 Row = dict[str, float]
 
@@ -65,22 +68,29 @@ class Task(pl.LightningModule):
     `score`, by which the best epoch is chosen, is the accuracy on the validation images, less 1 while the method's
     penalty is not 0: an epoch that keeps a sparsity budget always comes before one that does not.
 
+    `diagnostics` has a row for each binary layer and epoch.
+
     Args:
         recipe: The recipe, resolved.
         net: The network, binarized.
-        report: Called with the history whenever it has grown.
+        report: Called with the history and the layers' rows whenever they have grown.
     """
 
     def __init__(
-        self, recipe: Recipe, net: nn.Module, report: Callable[[list[Row]], None] = lambda history: None
+        self,
+        recipe: Recipe,
+        net: nn.Module,
+        report: Callable[[list[Row], list[LayerRow]], None] = lambda history, layers: None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
         self.net = net
         self.report = report
         self.history: list[Row] = []
+        self.diagnostics = Diagnostics(net)
         # A function, not a module: a second registration of the network would double its state-dict keys.
         self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
+        self._teacher = make_teacher(recipe.teacher, recipe.data)  # no module of ours: its weights are not saved
         self._training = Tally()
         self._validation = Tally()
         self._started = 0.0
@@ -107,24 +117,37 @@ class Task(pl.LightningModule):
         self._training.reset()
         self._started = time.perf_counter()
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Watch the gradients of the epoch's last step; a compiled network cannot be watched."""
+        if self._compiled is None and batch_idx == self.trainer.num_training_batches - 1:
+            self.diagnostics.watch_gradients()
+
     def training_step(self, batch: tuple[Tensor, Targets], index: int) -> Tensor:
         """The loss of a batch, with the method's penalty."""
         x, targets = batch
         if self.recipe.schedule.per == "step":
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
-        logits = self._compiled(x) if self._compiled is not None else self.net(x)
-        logits = logits.float()
-        loss = targets.loss(logits, self.recipe.loss.label_smoothing)
+        run = self.net if self._compiled is None else self._compiled
+        if self._teacher is None:
+            logits = run(x).float()
+            loss = self._label_loss(logits, targets)
+        else:
+            logits, loss = self._teacher.step(self.net, run, x, lambda logits: self._label_loss(logits, targets))
         self._training.add(logits, targets, loss)
         return loss + penalty(self.net, loss)
 
+    def _label_loss(self, logits: Tensor, targets: Targets) -> Tensor:
+        return targets.loss(logits, self.recipe.loss.label_smoothing)
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
+        self.diagnostics.close()
         after_step(self.net)
 
     def on_validation_epoch_start(self) -> None:
         """Count from zero."""
         self._validation.reset()
+        self.diagnostics.watch_inputs()
 
     def validation_step(self, batch: tuple[Tensor, Targets], index: int) -> None:
         """Count a batch of the validation images, in eval mode, which is the deployed arithmetic."""
@@ -134,8 +157,12 @@ class Task(pl.LightningModule):
             logits = self.net(x)
         self._validation.add(logits, targets, targets.loss(logits))
 
+    def on_validation_epoch_end(self) -> None:
+        """Stop watching."""
+        self.diagnostics.close()
+
     def on_train_epoch_end(self) -> None:
-        """Write the epoch's row."""
+        """Write the epoch's row, and that of each layer."""
         density = measure_density(self.net)
         set_progress(self.net, 1.0)  # what counts is the budget at the end of training
         with torch.no_grad():
@@ -153,9 +180,12 @@ class Task(pl.LightningModule):
             "seconds": time.perf_counter() - self._started,
         }
         self.history.append(row)
-        self.report(self.history)
+        layers = self.diagnostics.end_epoch(self.current_epoch)
+        self.report(self.history, self.diagnostics.rows)
         self.log_dict({name: value for name, value in row.items() if name != "epoch"})
-        self.log_dict({f"density/{name}": value for name, value in density.layers.items()})
+        for layer in layers:
+            figures = {key: value for key, value in layer.items() if isinstance(value, float) and isfinite(value)}
+            self.log_dict({f"{key}/{layer['layer']}": value for key, value in figures.items()})
 
     def _score(self, penalized: float) -> float:
         return self._validation.accuracy - (penalized > 0)
@@ -164,10 +194,12 @@ class Task(pl.LightningModule):
         """Put the recipe and the history into every checkpoint."""
         checkpoint["recipe"] = write_recipe(self.recipe)
         checkpoint["history"] = self.history
+        checkpoint["diagnostics"] = self.diagnostics.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the history of the checkpoint."""
         self.history = list(checkpoint["history"])
+        self.diagnostics.load(checkpoint["diagnostics"])
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave the batch where it is: the data set lives on the device already."""

@@ -1,0 +1,106 @@
+"""AdaBin: two learned levels for the activations of each layer, and two that fit the weights of each filter.
+
+Its networks put `nn.activations.Maxout` in the place of other non-linearities.
+
+Deployed: one bit a weight, two real levels a filter, and one sum of the input's codes for each pixel, shared by all
+filters; the levels of the activations become one factor and a constant for each output pixel.
+
+Checked: numbers of the authors' code; form="paper" against the paper's formula only.
+
+Reference: Tu et al., "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets", ECCV 2022.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bitwright.core.binarizers import ErrorDecay, LevelPair
+from bitwright.core.estimators import approx_sign
+from bitwright.core.method import Method
+
+Form = Literal["code", "paper"]
+
+
+class FittedLevels(nn.Module):
+    """alpha * sign((w - beta) / alpha) + beta, beta = mean(w) and alpha = sqrt(mean((w - beta)^2)) per filter.
+
+    The gradient is that of EDE, and goes through alpha and beta too.
+
+    Shape:
+        w (out, ...), unchanged; the weights of a filter are not all equal.
+
+    Args:
+        start: t of EDE where training begins.
+        end: t where it ends.
+
+    Reference: Tu et al., ECCV 2022.
+    """
+
+    def __init__(self, start: float, end: float) -> None:
+        super().__init__()
+        self.sign = ErrorDecay(start, end)
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Binarize w."""
+        dims = tuple(range(1, w.dim()))
+        beta = w.mean(dims, keepdim=True)
+        centred = w - beta
+        alpha = centred.square().mean(dims, keepdim=True).sqrt()
+        return alpha * self.sign(centred / alpha) + beta
+
+
+class LearnedLevels(LevelPair):
+    """alpha * (s + beta) with s = sign((x - beta) / alpha), alpha and beta learned, at first 1 and 0: one pair a layer.
+
+    The slope of the sign is max(0, 2 - 2*abs(.)).
+
+    Shape:
+        any, unchanged.
+
+    Args:
+        form: "code" as above, "paper" alpha * s + beta.
+
+    Reference: Tu et al., ECCV 2022.
+    """
+
+    def __init__(self, form: Form = "code") -> None:
+        super().__init__()
+        self.form = form
+        self.alpha = nn.Parameter(torch.tensor(1.0))
+        self.beta = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def scale(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Half the distance of the levels."""
+        return self.alpha
+
+    @property
+    def shift(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The middle of the levels, over `scale`."""
+        return self.beta if self.form == "code" else self.beta / self.alpha
+
+    def codes(self, x: Tensor) -> Tensor:
+        """sign((x - beta) / alpha)."""
+        return approx_sign((x - self.beta) / self.alpha)
+
+    def extra_repr(self) -> str:
+        """Which form."""
+        return f"form={self.form!r}"
+
+
+def ada_bin(form: Form = "code", start: float = 1e-3, end: float = 10.0) -> Method:
+    """Weights alpha * sign((w - beta) / alpha) + beta, per filter; activations alpha * (s + beta), per layer.
+
+    In the activations s = sign((x - beta) / alpha), where alpha and beta are learned.
+
+    Args:
+        form: of the activations: "code" as published, "paper" alpha * s + beta.
+        start: sharpness t of the weights' EDE as training starts; 0.1 is the other published choice.
+        end: the same as it ends.
+
+    Reference: Tu et al., ECCV 2022.
+    """
+    if form not in ("code", "paper"):
+        raise ValueError(f"form: expected 'code' or 'paper', found {form!r}")
+    return Method(weight=lambda layer: FittedLevels(start, end), activation=lambda layer: LearnedLevels(form))
