@@ -4,14 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import NETWORKS, SIDES
-from torch import nn
 
 import bitwright as bw
 from bitwright.lower import export
 
 CHAINS = {"vgg_small", "bnn_vgg", "alexnet"}
-REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a file
 CODED = {"frac_bnn_resnet20", "frac_bnn_mobilenet"}  # a graph has no op for the thermometer
+REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a file
 EVERY_METHOD = {"vgg_small", "resnet20"}
 PAIRS = [
     (network, method)
@@ -29,10 +28,10 @@ WIRINGS = {
 }
 
 
-def trained(net: nn.Module, shape: tuple[int, ...], classes: int = 4) -> nn.Module:
+def trained(net: torch.nn.Module, shape: tuple[int, ...], classes: int = 4) -> torch.nn.Module:
     """The network after two steps on noise."""
     for norm in net.modules():
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             norm.momentum = None  # with stale statistics, layers of real inputs would enlarge rounding errors each
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(2):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from bitwright.core.hooks import after_step
+from bitwright.lower import export
 from bitwright.methods import xnor_net
 from bitwright.methods.xnor_net import XnorWeight, centre_and_clamp, corrected_gradient, paper_gradient
 from bitwright.nn.convert import binarize
@@ -68,3 +69,13 @@ def test_inputs_stay_real_on_demand() -> None:
 def test_a_real_input_has_no_scale() -> None:
     with pytest.raises(ValueError, match=r"input_scale: a real input has no scale to restore"):
         xnor_net(input_scale=True, real_input=True)
+
+
+def test_the_scale_of_the_input_is_exported(tmp_path) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8),
+        nn.Conv2d(8, 4, 3, 2, groups=2), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(36, 8), nn.Linear(8, 2),
+    )  # fmt: skip
+    binarize(net, xnor_net(input_scale=True)).eval()
+    report = export(net, tmp_path / "net.bw", torch.randn(5, 2, 9, 9))
+    assert report.comparison.logits_relative < 1e-5

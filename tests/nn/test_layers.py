@@ -20,9 +20,13 @@ from bitwright.methods import (
     bnn,
     dorefa,
     elastic_link,
+    ir_net,
     react_net,
     real_to_binary,
     sbnn,
+    sd_bnn,
+    shifted,
+    si_bnn,
     xnor_net,
 )
 from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain
@@ -50,9 +54,13 @@ METHODS = {
     "bnn": bnn(),
     "dorefa": dorefa(),
     "elastic_link": elastic_link(input_scale=True),
+    "ir_net": ir_net(),
     "react_net": react_net(),
     "real_to_binary": real_to_binary(),
     "sbnn": sbnn(),
+    "sd_bnn": sd_bnn(),
+    "shifted learned": shifted(learned="channel", window="stays"),
+    "si_bnn": si_bnn(),
     "xnor_net": xnor_net(),
     "xnor_net scaled": xnor_net(input_scale=True),
 }

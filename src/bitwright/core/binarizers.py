@@ -150,7 +150,7 @@ class LevelPair(nn.Module, ABC):
 
 
 class ErrorDecay(nn.Module, Scheduled):
-    """EDE: sign with the slope k*t*(1 - tanh(t*x)^2), where t grows from 0.1 to 10 and k = max(1/t, 1).
+    """EDE: sign with the slope k*t*(1 - tanh(t*x)^2), where t grows from start to end and k = max(1/t, 1).
 
     Shape:
         any, unchanged.

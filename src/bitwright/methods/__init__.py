@@ -7,11 +7,16 @@ from bitwright.methods.bnn import bnn
 from bitwright.methods.dorefa import dorefa
 from bitwright.methods.elastic_link import elastic_link
 from bitwright.methods.ftbnn import ftbnn
+from bitwright.methods.ir_net import ir_net
 from bitwright.methods.noisy_supervision import noisy_supervision
+from bitwright.methods.rbonn import rbonn
 from bitwright.methods.react_net import react_net
 from bitwright.methods.real_to_binary import real_to_binary
 from bitwright.methods.recu import recu
 from bitwright.methods.sbnn import sbnn
+from bitwright.methods.sd_bnn import sd_bnn
+from bitwright.methods.shifted import shifted
+from bitwright.methods.si_bnn import si_bnn
 from bitwright.methods.xnor_net import xnor_net
 
 __all__ = [
@@ -22,10 +27,15 @@ __all__ = [
     "dorefa",
     "elastic_link",
     "ftbnn",
+    "ir_net",
     "noisy_supervision",
+    "rbonn",
     "react_net",
     "real_to_binary",
     "recu",
     "sbnn",
+    "sd_bnn",
+    "shifted",
+    "si_bnn",
     "xnor_net",
 ]

@@ -88,13 +88,13 @@ def recu(tau_start: float = 0.85, tau_end: float = 0.99) -> Method:
     """Weights sign(clamp(v, -Q, Q)), v standardised; activations sign(x / deviation); a learned scale per channel.
 
     Args:
-        tau_start: which quantile bounds the weights as training starts, from 0.5 to less than 1.
+        tau_start: which quantile bounds the weights as training starts, more than 0.5 and less than 1.
         tau_end: the same as it ends.
 
     Reference: Xu et al., ICCV 2021.
     """
-    if not 0.5 <= tau_start <= tau_end < 1:
-        raise ValueError(f"tau: expected 0.5 <= tau_start <= tau_end < 1, found {tau_start} and {tau_end}")
+    if not 0.5 < tau_start <= tau_end < 1:
+        raise ValueError(f"tau: expected 0.5 < tau_start <= tau_end < 1, found {tau_start} and {tau_end}")
     return Method(
         weight=lambda layer: RectifiedClamp(tau_start, tau_end),
         activation=lambda layer: StandardizedSign(approx_sign),

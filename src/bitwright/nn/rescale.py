@@ -36,7 +36,7 @@ class InputScale(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Multiply y by the scale of x."""
-        magnitude = F.leaky_relu(x.detach(), -1.0)  # abs(x), as an operation that the packed network has
+        magnitude = x.detach().abs()
         return y * (self._of_windows(magnitude) if self.is_conv else F.linear(magnitude, _mean(x, 1, x.shape[-1])))
 
     def _of_windows(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class InputScale(nn.Module):
 
 def _mean(like: Tensor, out: int, *window: int) -> Tensor:
     """A weight (out, *window) that averages."""
-    return like.new_full((out, *window), 1 / prod(window))
+    return torch.full((out, *window), 1 / prod(window), dtype=like.dtype, device=like.device)
 
 
 class ChannelScale(nn.Module):
