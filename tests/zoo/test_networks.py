@@ -10,7 +10,14 @@ import bitwright as bw
 from bitwright import zoo
 from bitwright.nn.activations import RPReLU
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
-from bitwright.zoo.blocks import NormFirstBlock, SingleBlock, SumLastBlock, make_nonlinearity, make_shortcut
+from bitwright.zoo.blocks import (
+    ActThenSumBlock,
+    NormFirstBlock,
+    SingleBlock,
+    SumLastBlock,
+    make_nonlinearity,
+    make_shortcut,
+)
 from bitwright.zoo.bottleneck import Bottleneck
 from bitwright.zoo.frac_bnn import FracBlock
 from bitwright.zoo.reactnet import ReActBlock, mobile_stages
@@ -72,7 +79,7 @@ def test_some_first_layers_take_their_input_as_it_is() -> None:
 
 @pytest.mark.parametrize("make", [zoo.resnet18, zoo.resnet20])
 @pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("shortcut", ["conv", "strided_conv", "pool_conv", "conv_pool", "pad", "subsample"])
+@pytest.mark.parametrize("shortcut", ["conv", "strided_conv", "pool_conv", "conv_pool", "pad", "subsample", "copies"])
 def test_wirings_share_their_binary_layers(make, every: int, shortcut: str) -> None:
     net = make(num_classes=7, in_channels=3, width=4, shortcut_every=every, shortcut=shortcut)
     stages = 4 if make is zoo.resnet18 else 3
@@ -100,13 +107,23 @@ def test_shortcuts_where_the_shape_changes() -> None:
         conv = next(m for m in branch if isinstance(m, nn.Conv2d))
         scale = (1 + 1e-5) ** -0.5  # of a fresh batch norm
         torch.testing.assert_close(branch(x), F.conv2d(way, conv.weight) * scale)
+    assert torch.equal(make_shortcut(4, 8, 2, "copies", usual="pool_conv")(x), torch.cat([half, half], 1))
     assert isinstance(make_shortcut(4, 4, 1, "conv", usual="pool_conv"), nn.Identity)
+
+
+def test_a_shortcut_may_be_binary() -> None:
+    net = zoo.resnet20(width=4, shortcut="binary", nonlinearity="fprelu")
+    assert net.real_layers == ("conv", "classifier")
+    assert net(torch.randn(2, 3, 16, 16)).shape == (2, 10)
+    found = bw.count(bw.binarize(net, bw.methods.bi_real_net()), torch.zeros(1, 3, 16, 16))
+    assert found.binary_weights == 16_704 + 4 * 8 + 8 * 16
 
 
 def test_orders_of_a_block() -> None:
     x = torch.randn(4, 4, 6, 6)
     for block, run in {
         SingleBlock: lambda b: b.act(b.bn(b.conv(x)) + x),
+        ActThenSumBlock: lambda b: b.act(b.bn(b.conv(x))) + x,
         NormFirstBlock: lambda b: b.act(b.bn(b.conv(b.bn_in(x))) + x),
         SumLastBlock: lambda b: b.act(b.conv(b.bn(x))) + x,
     }.items():
@@ -114,11 +131,11 @@ def test_orders_of_a_block() -> None:
         assert torch.equal(made(x), run(made))
 
 
-@pytest.mark.parametrize("order", ["norm-conv-norm-add-act", "norm-conv-act-add"])
+@pytest.mark.parametrize("order", ["conv-norm-act-add", "norm-conv-norm-add-act", "norm-conv-act-add"])
 def test_networks_of_other_orders(order: str) -> None:
     net = zoo.resnet20(width=4, order=order, shortcut="conv_pool", nonlinearity="prelu", head="relu")
     assert net(torch.randn(2, 3, 16, 16)).shape == (2, 10)
-    with pytest.raises(ValueError, match=r"order: expected one of 'conv-norm-add-act', found 'norm"):
+    with pytest.raises(ValueError, match=r"order: expected one of 'conv-norm-add-act', found '"):
         zoo.resnet20(width=4, order=order, shortcut_every=2)
 
 

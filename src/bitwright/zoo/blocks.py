@@ -2,27 +2,29 @@
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Literal
+from typing import Literal, get_args
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitwright.nn.activations import RPReLU
+from bitwright.nn.activations import FPReLU, Maxout, RPReLU
+from bitwright.nn.blocks import purified_shortcut
 
-NonlinearityName = Literal["hardtanh", "relu", "prelu", "rprelu", "identity"]
+NonlinearityName = Literal["hardtanh", "relu", "prelu", "rprelu", "fprelu", "maxout", "identity"]
 Nonlinearity = NonlinearityName | Callable[..., nn.Module]
-Shortcut = Literal["conv", "strided_conv", "pool_conv", "conv_pool", "pad", "subsample"]
-Order = Literal["conv-norm-add-act", "norm-conv-norm-add-act", "norm-conv-act-add"]
+Shortcut = Literal["conv", "strided_conv", "pool_conv", "conv_pool", "pad", "subsample", "copies", "binary"]
+Order = Literal["conv-norm-add-act", "conv-norm-act-add", "norm-conv-norm-add-act", "norm-conv-act-add"]
 
 _NONLINEARITIES: dict[str, Callable[[int], nn.Module]] = {
     "hardtanh": lambda channels: nn.Hardtanh(),
     "relu": lambda channels: nn.ReLU(),
     "prelu": nn.PReLU,
     "rprelu": RPReLU,
+    "fprelu": FPReLU,
+    "maxout": Maxout,
     "identity": lambda channels: nn.Identity(),
 }
-_SHORTCUTS = ("conv", "strided_conv", "pool_conv", "conv_pool", "pad", "subsample")
+_SHORTCUTS = get_args(Shortcut)
 
 
 def check_choice(argument: str, value: object, choices: Collection[object]) -> None:
@@ -44,8 +46,8 @@ def make_nonlinearity(kind: Nonlinearity, channels: int) -> nn.Module:
     """A non-linearity for maps of so many channels.
 
     Args:
-        kind: "prelu" and "rprelu" have parameters for each channel; "identity" is none at all. Or a function that makes
-            a module, called with the number of channels if it needs an argument: nn.Hardtanh, RPReLU.
+        kind: "prelu", "rprelu", "fprelu" and "maxout" have parameters for each channel; "identity" is none at all. Or a
+            function that makes a module, called with the number of channels if it needs an argument: nn.Hardtanh.
         channels: Of the maps.
 
     Raises:
@@ -91,28 +93,13 @@ class PadChannels(nn.Module):
         return f"before={self.before}, after={self.after}"
 
 
-class RepeatChannels(nn.Module):
-    """All channels of x, several times in a row. Shape: (N, C, H, W), then (N, times * C, H, W)."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Repeat x."""
-        return torch.cat([x] * self.times, 1)
-
-    def extra_repr(self) -> str:
-        """How often."""
-        return f"times={self.times}"
-
-
 def make_shortcut(inputs: int, outputs: int, stride: int, kind: Shortcut, usual: Shortcut) -> nn.Module:
     """The way around: the identity where the shape stays, else one of these, all of which make (N, C', H/s, W/s).
 
     "strided_conv": a real 1x1 convolution with the stride, then batch norm. "pool_conv": average pooling, a real 1x1
     convolution, batch norm. "conv_pool": the convolution, batch norm, average pooling. "pad": average pooling, then
-    channels of zeros before and behind. "subsample": every second pixel, then channels of zeros (option A).
+    channels of zeros before and behind. "subsample": every second pixel, then channels of zeros (option A). "copies":
+    average pooling, then the channels again. "binary": "copies" plus a 1x1 convolution that may be binary.
 
     Args:
         inputs: Channels of x.
@@ -126,6 +113,8 @@ def make_shortcut(inputs: int, outputs: int, stride: int, kind: Shortcut, usual:
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+    if kind in ("copies", "binary"):
+        return purified_shortcut(inputs, outputs, stride, kind)
     if kind in ("pad", "subsample"):
         before = (outputs - inputs) // 2
         smaller = pool if kind == "pad" else Subsample(stride)
@@ -149,6 +138,14 @@ class SingleBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Run the block."""
         return self.act(self.bn(self.conv(x)) + self.shortcut(x))
+
+
+class ActThenSumBlock(SingleBlock):
+    """act(bn(conv(x))) + shortcut(x): the sum is not bent. Shape: as `SingleBlock`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the block."""
+        return self.act(self.bn(self.conv(x))) + self.shortcut(x)
 
 
 class NormFirstBlock(SingleBlock):

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from bitwright.core.binarizers import Sign
 from bitwright.nn.activations import RPReLU
+from bitwright.nn.blocks import PooledCopies
 from bitwright.nn.quantize import Quantize
 from bitwright.nn.thermometer import Thermometer
-from bitwright.zoo.blocks import RepeatChannels
 from bitwright.zoo.reactnet import mobile_stages
 
 
@@ -40,8 +40,7 @@ class FracBlock(nn.Module):
         self.act = RPReLU(outputs)
         self.shortcut = nn.Sequential(
             nn.Identity() if shortcut_bits is None else Quantize(shortcut_bits),
-            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
-            RepeatChannels(2) if outputs > inputs else nn.Identity(),
+            PooledCopies(outputs, stride),
         )
         self.bn_out = nn.BatchNorm2d(outputs)
 

@@ -8,7 +8,8 @@ ECCV 2020, figure 5 for the blocks.
 
 from torch import Tensor, nn
 
-from bitwright.zoo.blocks import Nonlinearity, RepeatChannels, make_nonlinearity
+from bitwright.nn.blocks import PooledCopies
+from bitwright.zoo.blocks import Nonlinearity, make_nonlinearity
 from bitwright.zoo.resnet import ResNet, resnet18
 
 
@@ -22,7 +23,7 @@ def mobile_stages(width: int) -> list[tuple[int, int, int]]:
 class ReActBlock(nn.Module):
     """A 3x3 convolution that keeps the channels and a 1x1 one that may double them, each with its own shortcut.
 
-    h = act1(bn1(conv1(x)) + pool(x));  y = act2(bn2(conv2(h)) + h), or + (h, h) where the channels double
+    h = act1(bn1(conv1(x)) + pooled(x));  y = act2(bn2(conv2(h)) + h), or + (h, h) where the channels double
 
     The paper draws a doubling as two parallel 1x1 convolutions of the same input, joined. They are one convolution with
     twice the filters, as filters, their scales and batch norms know nothing of each other.
@@ -41,17 +42,17 @@ class ReActBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, inputs, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.shortcut1 = PooledCopies(inputs, stride)
         self.act1 = make_nonlinearity(nonlinearity, inputs)
         self.conv2 = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.repeat = RepeatChannels(2) if outputs > inputs else nn.Identity()
+        self.shortcut2 = PooledCopies(outputs, 1)
         self.act2 = make_nonlinearity(nonlinearity, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the block."""
-        h = self.act1(self.bn1(self.conv1(x)) + self.pool(x))
-        return self.act2(self.bn2(self.conv2(h)) + self.repeat(h))
+        h = self.act1(self.bn1(self.conv1(x)) + self.shortcut1(x))
+        return self.act2(self.bn2(self.conv2(h)) + self.shortcut2(h))
 
 
 class ReActNet(nn.Module):

@@ -3,7 +3,7 @@
 Which options make the network of which paper. For images of about 32x32:
 
 - He et al., ResNet-20: shortcut_every=2, shortcut="subsample", nonlinearity="relu", head="plain".
-- IR-Net, SD-BNN, RBNN, ResNet-20: shortcut="subsample". ReCU: the defaults.
+- IR-Net, SD-BNN, RBNN, ResNet-20: shortcut="subsample"; AdaBin: nonlinearity="maxout" too. ReCU: the defaults.
 - IR-Net, ResNet-18: stem_nonlinearity="identity". SD-BNN: the defaults.
 
 For images of about 224x224, the defaults of `resnet34` are Bi-Real Net's, which `resnet18` has by shortcut_every=1,
@@ -13,6 +13,7 @@ nonlinearity="identity", stem="large", head="plain"; the others change some of t
 - SD-BNN: nonlinearity="prelu", stem_nonlinearity="identity". ReActNet: "rprelu" instead, see `reactnet18`.
 - Si-BNN: order="norm-conv-norm-add-act", shortcut="conv_pool", head="relu".
 - Real-to-Binary: order="norm-conv-act-add", nonlinearity="prelu".
+- FTBNN-style: order="conv-norm-act-add", shortcut="copies" or "binary", nonlinearity="fprelu".
 
 Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; Liu et al., "Bi-Real Net",
 ECCV 2018, for one shortcut per convolution; hardtanh in place of ReLU as in binary networks since.
@@ -24,6 +25,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from bitwright.zoo.blocks import (
+    ActThenSumBlock,
     DoubleBlock,
     Nonlinearity,
     NormFirstBlock,
@@ -40,6 +42,7 @@ Head = Literal["norm", "plain", "relu"]
 
 _SINGLE: dict[Order, type[SingleBlock] | type[SumLastBlock]] = {
     "conv-norm-add-act": SingleBlock,
+    "conv-norm-act-add": ActThenSumBlock,
     "norm-conv-norm-add-act": NormFirstBlock,
     "norm-conv-act-add": SumLastBlock,
 }
@@ -48,7 +51,7 @@ _SINGLE: dict[Order, type[SingleBlock] | type[SumLastBlock]] = {
 class ResNet(nn.Module):
     """The network that the functions below build. Shape: x (N, in_channels, H, W), result (N, num_classes).
 
-    `real_layers` names the first convolution, the 1x1 convolutions of shortcuts, and the linear layer.
+    `real_layers` names the first convolution, 1x1 convolutions of shortcuts but "binary" ones, and the linear layer.
 
     Args:
         widths: Channels of each stage; from the second one on, a stage halves the sides.
@@ -106,7 +109,8 @@ class ResNet(nn.Module):
         self.head_bn = nn.BatchNorm1d(inputs) if head == "norm" else nn.Identity()
         self.classifier = nn.Linear(inputs, num_classes)
         around = [n for n, m in self.blocks.named_modules() if isinstance(m, nn.Conv2d) and ".shortcut." in n]
-        self.real_layers = ("conv", *[f"blocks.{name}" for name in around], "classifier")
+        real = [] if shortcut == "binary" else [f"blocks.{name}" for name in around]
+        self.real_layers = ("conv", *real, "classifier")
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images."""
@@ -138,9 +142,10 @@ def resnet18(
         shortcut: where the shape changes. "conv" is a real 1x1 convolution and batch norm in their usual form, which is
             "pool_conv", behind average pooling by 2, with one shortcut per convolution, and "strided_conv" with one per
             two; "conv_pool" pools behind them. "pad" is average pooling by 2 and channels of zeros, "subsample" every
-            second pixel and channels of zeros (option A).
-        nonlinearity: after each sum, and between the convolutions of a pair: "hardtanh", "relu", "prelu" or "rprelu"
-            per channel, "identity" for none, or what makes the module.
+            second pixel and channels of zeros (option A), "copies" average pooling and the channels again, "binary"
+            these and a binary 1x1 convolution.
+        nonlinearity: after each sum, and between the convolutions of a pair: "hardtanh", "relu", "prelu", "rprelu",
+            "fprelu" or "maxout" per channel, "identity" for none, or what makes the module.
         stem: "small" is a 3x3 convolution, for images of about 32x32; "large" a 7x7 one of stride 2 and a 3x3 max-pool
             of stride 2, for images of about 224x224.
         order: within blocks of one convolution, where "add" is the shortcut's sum and "act" the nonlinearity.
