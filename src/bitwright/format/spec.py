@@ -39,7 +39,12 @@ MAX_FILE = 1 << 31  # bytes; the other limits are those of ir/limits.py
 MAX_OP_BLOBS, MAX_OP_INTS, MAX_OP_FLOATS = 4, 12, 4
 MAX_BLOBS = MAX_OP_BLOBS * MAX_OPS
 
-F32, I32, BITS, I16 = 0, 1, 2, 3  # blob dtypes; bits are packed lowest first, without gaps, the last byte padded with zeros
+F32, I32, BITS, I16 = (
+    0,
+    1,
+    2,
+    3,
+)  # blob dtypes; bits are packed lowest first, without gaps, the last byte padded with zeros
 RAW, TWO_LEVELS = 0, 1  # blob encodings; two_levels.py is for the `weight` of a real layer only
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}

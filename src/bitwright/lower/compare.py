@@ -171,7 +171,8 @@ def _exact_signs(graph: Graph, build: Translation) -> dict[str, bool]:
         if isinstance(op, ops.Affine):
             keeps = types[op.inputs[0]].kind == Kind.SUM or (op.shift is None and bool((np.abs(op.scale) == 1).all()))
         else:
-            keeps = isinstance(op, ops.LevelSum | ops.Binarize | ops.MaxPool | ops.Flatten | ops.Channels | ops.Decode)
+            moves = isinstance(op, ops.MaxPool | ops.Flatten | ops.Channels | ops.Decode)
+            keeps = moves or isinstance(op, ops.LevelSum | ops.Shift | ops.Binarize)
         starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold)
         exact[op.name] = starts or (keeps and all(exact[name] for name in op.inputs))
     return {op.name: exact[op.name] for op in graph.ops if op.name in build.signs}
