@@ -9,6 +9,7 @@ from bitwright.cli.bench import bench
 from bitwright.cli.demo import demo
 from bitwright.cli.evaluate import evaluate
 from bitwright.cli.export import export
+from bitwright.cli.import_ import import_weights
 from bitwright.cli.inspect import inspect_file
 from bitwright.cli.methods import methods
 from bitwright.cli.run import run
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect_file,
     "bench": bench,
     "methods": methods,
+    "import": import_weights,
 }
 
 
