@@ -319,7 +319,7 @@ private:
 
     void decode(Blob& blob, bool may_be, const std::string& where) {
         if (!may_be || !is_sound_two_levels(blob.data, blob.elements, blob.filters)) {
-            refuse(where, may_be ? "two levels of each filter, the lower one first" : "raw numbers", "another encoding");
+            refuse(where, may_be ? "two levels of each filter, the lower first" : "raw numbers", "another encoding");
         }
         Bytes floats = allocate(blob.elements * sizeof(float));
         decode_two_levels(blob.data, blob.elements, blob.filters, reinterpret_cast<float*>(floats.get()));

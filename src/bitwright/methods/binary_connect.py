@@ -1,6 +1,7 @@
 """BinaryConnect: one-bit weights under real activations.
 
-Deployed: as real layers, whose weights are stored as 32-bit numbers: only binary inputs make a packed sum.
+Deployed: as real layers, whose weights the file holds as one bit each, and two levels a filter; only binary inputs make
+a packed sum.
 
 Checked: the published rules of forward, gradient and update, on worked numbers.
 
