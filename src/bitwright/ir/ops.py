@@ -190,7 +190,7 @@ class BinaryLinear(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaxPool(Op):
-    """Maximum over the taps inside the image, of all but pixels and digits; minimum in the channels named by take_min."""
+    """Maximum over the taps inside the image, of all but pixels and digits; minimum in the channels of take_min."""
 
     window: Window
     take_min: Array | None = None  # (C,) bool

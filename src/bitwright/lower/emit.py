@@ -46,10 +46,18 @@ class Emitter:
         return self.types[name].shape
 
     def real(self, name: str) -> str:
-        """The same tensor as real numbers: bits are decoded."""
+        """The same tensor as real numbers: bits are decoded, digits to thirds."""
+        if self.kind(name) == Kind.DIGIT:
+            return self._thirds(name)
         if self.kind(name) in (Kind.SIGN, Kind.BIT):
             return self.add(Decode(name=f"{name}.decode", inputs=(name,)), Kind.REAL, self.shape(name))
         return name
+
+    def _thirds(self, name: str) -> str:
+        shape = self.shape(name)
+        digits = self.add(Decode(name=f"{name}.decode", inputs=(name,)), Kind.REAL, shape)
+        third = np.full(shape[:1], np.float32(1 / 3))
+        return self.add(Affine(name=f"{name}.thirds", inputs=(digits,), scale=third), Kind.REAL, shape)
 
     def graph(self, output: str, meta: dict[str, str]) -> Graph:
         """The finished graph, without the ops that its output does not need."""

@@ -18,7 +18,7 @@ from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Kind, Window
 from bitwright.lower.capture import arguments, describe, operation, sample_shape
 from bitwright.lower.tail import BATCH_NORM, FAR, VIEWS
-from bitwright.lower.translate import Translation, max_pool, pair, refusal
+from bitwright.lower.translate import Translation, max_pool, pair, refusal, refuse_digits
 
 INFINITY = float("inf")
 
@@ -265,6 +265,7 @@ def _slice(build: Translation, call: Node) -> str:
             call, "it takes a part of the channels or pixels", "strides from the first pixel on, x[:, :, ::2, ::2]"
         )
     x = build.tensor(source)
+    refuse_digits(build, call, x)
     before = build.emit.ops.get(x)
     stride = [1, 1]
     if isinstance(before, ops.MaxPool) and before.window.kernel == (1, 1) and before.window.padding == (0, 0):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
+from bitwright.core.levels import has_digits
 
 
 class _Binary(nn.Module):
@@ -23,6 +24,10 @@ class _Binary(nn.Module):
         """The weight that enters the sum: two levels for each output channel."""
         return self.weight_binarizer(self.weight)
 
+    def _is_added(self, key: str) -> bool:
+        """Whether an entry of the state dict is none of the layer's that this one was made of."""
+        return "_binarizer." in key
+
     def _load_from_state_dict(
         self,
         state_dict: dict[str, Any],
@@ -33,8 +38,8 @@ class _Binary(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        # A checkpoint of the float network has no entries for the binarizers: they keep what they hold.
-        own = {k: v for k, v in self.state_dict(prefix=prefix).items() if "_binarizer." in k.removeprefix(prefix)}
+        # A checkpoint of the float network has no entries for what binary layers add: that keeps what it holds.
+        own = {k: v for k, v in self.state_dict(prefix=prefix).items() if self._is_added(k.removeprefix(prefix))}
         if not own.keys() & state_dict.keys():
             state_dict.update(own)
         super()._load_from_state_dict(
@@ -54,7 +59,8 @@ class BinaryConv2d(_Binary, nn.Conv2d):
         x, w = self.input_binarizer(input), self.binarized_weight()
         if self.training:
             return F.conv2d(x, w, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        return binary_conv2d(x, w, self.bias, self.stride, self._two_sided_padding(), self.dilation, self.groups)
+        padding, digits = self._two_sided_padding(), has_digits(self.input_binarizer)
+        return binary_conv2d(x, w, self.bias, self.stride, padding, self.dilation, self.groups, digits)
 
     def _two_sided_padding(self) -> tuple[int, ...]:
         if isinstance(self.padding, tuple):
@@ -74,4 +80,6 @@ class BinaryLinear(_Binary, nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Multiply the binarized input by the binarized weight."""
         x, w = self.input_binarizer(input), self.binarized_weight()
-        return F.linear(x, w, self.bias) if self.training else binary_linear(x, w, self.bias)
+        if self.training:
+            return F.linear(x, w, self.bias)
+        return binary_linear(x, w, self.bias, has_digits(self.input_binarizer))
