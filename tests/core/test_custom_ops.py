@@ -1,12 +1,14 @@
 """The deployed arithmetic: exact integers, then levels and bias in a fixed order; ordinary gradients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bitwright.core.custom_ops import binary_conv2d, binary_linear, sign, step
+from bitwright.core.custom_ops import binary_conv2d, binary_linear, quantize, sign, step
 from bitwright.core.levels import read_levels
 from bitwright.errors import LoweringError
 
@@ -57,6 +59,22 @@ def test_linear_equals_the_stated_order_bit_for_bit(domain: str) -> None:
     np.testing.assert_array_equal(found.numpy(), y + bias.numpy())
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_digits_are_summed_as_integers_and_their_levels_divided_by_3(domain: str, geometry: tuple) -> None:
+    channels, out, kernel, *window, groups = geometry
+    x = quantize(torch.randn(2, channels, 9, 8))
+    w, bias = two_valued((out, channels // groups, *kernel), *DOMAINS[domain]), torch.randn(out)
+    found = binary_conv2d(x, w, bias, *window, groups, digits=True)
+    levels = read_levels(w)
+    thirds = replace(levels, low=levels.low / 3, step=levels.step / 3)
+    y = expected(lambda c: F.conv2d((3 * x.double()).round(), c, None, *window, groups), thirds, channels_last=False)
+    np.testing.assert_array_equal(found.numpy(), y + bias.numpy().reshape(-1, 1, 1))
+    torch.testing.assert_close(found, F.conv2d(x, w, bias, *window, groups))
+    x, w = quantize(torch.randn(4, 3, 70)), two_valued((9, 70), *DOMAINS[domain])
+    torch.testing.assert_close(binary_linear(x, w, None, digits=True), F.linear(x, w))
+
+
 def test_gradients_are_those_of_the_ordinary_layers() -> None:
     w = two_valued((4, 3, 3, 3), -0.1, 0.8).requires_grad_()
     x, bias = sign(torch.randn(2, 6, 5, 5)).requires_grad_(), torch.randn(4, requires_grad=True)
@@ -78,6 +96,8 @@ def test_operators_are_registered_correctly() -> None:
     for op, arguments in (
         (ops.sign.default, (torch.randn(3, 4),)),
         (ops.step.default, (torch.randn(3, 4),)),
+        (ops.quantize.default, (torch.randn(3, 4),)),
+        (ops.binary_conv2d.default, (x, w, torch.ones(2), [2, 2], [1, 1], [1, 1], 2, True)),
         (ops.binary_conv2d.default, (x, w, torch.ones(2), [2, 2], [1, 1], [1, 1], 2)),
         (ops.binary_linear.default, (x, two_valued((3, 6), -0.5, 1.0).requires_grad_(), None)),
     ):
@@ -88,6 +108,8 @@ def test_half_precision_inputs_are_summed_exactly() -> None:
     x, w = sign(torch.randn(2, 1200)), two_valued((3, 1200), -0.5, 0.5)
     assert torch.equal(binary_linear(x.bfloat16(), w, None), binary_linear(x, w, None))
     assert binary_linear(x.half(), w.half(), None).dtype == torch.float16
+    digits = quantize(torch.randn(2, 1200))
+    assert torch.equal(binary_linear(digits.bfloat16(), w, None, True), binary_linear(digits, w, None, True))
 
 
 def test_unlawful_weights_are_named() -> None:

@@ -1,11 +1,11 @@
-"""Binarizers: modules from a real tensor to one of two levels, for weights and activations alike."""
+"""Binarizers: modules from a real tensor to one of two levels, for weights and activations; `Planes` to one of four."""
 
 from abc import ABC, abstractmethod
 from math import sqrt
 
 from torch import Tensor, nn
 
-from bitwright.core.estimators import Estimator, Slope, ede, identity, ste, step, straight_through
+from bitwright.core.estimators import Estimator, Slope, ede, identity, quantize, ste, step, straight_through
 from bitwright.core.hooks import Scheduled, Stepped
 
 
@@ -147,6 +147,30 @@ class LevelPair(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Binarize x."""
         return self.scale * (self.codes(x) + self.shift)
+
+
+class Planes(nn.Module):
+    """Two bit planes: x rounded to -1, -1/3, +1/3 or +1, with slope 1 where -1 < x < 1, else 0.
+
+    y = round((clamp(x, -1, 1) + 1) / d) * d - 1 with d = 2/3, ties to even: 0 goes to +1/3, -2/3 to -1, 2/3 to +1/3. So
+    y = (2m + l) / 3 of two signs, and m, the high plane, is the sign of x: `Sign` is this less the low plane.
+
+    Shape:
+        any, unchanged.
+
+    Reference: Zhang et al., "FracBNN: Accurate and FPGA-Efficient Binary Neural Networks with Fractional Activations",
+    FPGA 2021.
+    """
+
+    digits = True  # see `levels.has_digits`
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantize x."""
+        return quantize(x, slope=_inside)
+
+
+def _inside(x: Tensor) -> Tensor:
+    return x.abs().lt_(1)
 
 
 class ErrorDecay(nn.Module, Scheduled):

@@ -1,4 +1,4 @@
-"""The operators that `torch.export` sees: `bitwright::sign`, `step`, `binary_conv2d` and `binary_linear`.
+"""The operators that `torch.export` sees: `bitwright::sign`, `step`, `quantize`, `binary_conv2d` and `binary_linear`.
 
 The two layers compute what the packed file computes: the integers of the binarizers' codes are summed exactly, and
 levels and bias follow in float32, one rounding an operation. A network in `eval()` mode therefore equals its export up
@@ -16,10 +16,14 @@ from bitwright.core.levels import read_levels
 _SCHEMAS = {
     "sign": "(Tensor x) -> Tensor",
     "step": "(Tensor x) -> Tensor",
+    "quantize": "(Tensor x) -> Tensor",
     "binary_conv2d": "(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, "
-    "int groups) -> Tensor",
-    "binary_linear": "(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
+    "int groups, bool digits=False) -> Tensor",
+    "binary_linear": "(Tensor x, Tensor weight, Tensor? bias, bool digits=False) -> Tensor",
 }
+# The least x of the codes 1, 2 and 3 of `quantize`: those of round((x + 1) / (2 / 3)) in float32, but for the second.
+# There the sum swallows negative numbers down to -3e-8, whose sign is to remain -1.
+QUANTIZE_AT = (-0.6666666269302368, 0.0, 0.6666668653488159)
 for _name, _schema in _SCHEMAS.items():
     torch.library.define(f"bitwright::{_name}", _schema, tags=(torch.Tag.pt2_compliant_tag,))
 
@@ -34,6 +38,13 @@ def _step(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x))
 
 
+@torch.library.impl("bitwright::quantize", "CompositeExplicitAutograd")
+def _quantize(x: Tensor) -> Tensor:
+    first, second, third = (torch.ge(x, at, out=torch.empty_like(x)) for at in QUANTIZE_AT)
+    return first.add_(second).add_(third).mul_(2).sub_(3).div_(3)
+
+
+torch.library.register_fake("bitwright::quantize", torch.empty_like)
 torch.library.register_fake("bitwright::sign", torch.empty_like)
 torch.library.register_fake("bitwright::step", torch.empty_like)
 
@@ -48,6 +59,14 @@ def step(x: Tensor) -> Tensor:
     return torch.ops.bitwright.step(x)
 
 
+def quantize(x: Tensor) -> Tensor:
+    """Round to -1, -1/3, +1/3 or +1, the digits -3, -1, +1, +3 over 3, in x's dtype; without a gradient.
+
+    y = (2q - 3) / 3, where q is the number of `QUANTIZE_AT` that x reaches; 0 goes to +1/3, 2/3 to +1/3, -2/3 to -1.
+    """
+    return torch.ops.bitwright.quantize(x)
+
+
 def binary_conv2d(
     x: Tensor,
     weight: Tensor,
@@ -56,35 +75,43 @@ def binary_conv2d(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    digits: bool = False,
 ) -> Tensor:
     """Convolution of a binarized input with a binarized weight, in the arithmetic of the packed network.
 
     Shape:
-        x (N, C, H, W) of codes -1/+1 or 0/1; weight (out, C/groups, kh, kw) of two levels a filter; y (N, out, H', W').
+        x (N, C, H, W) of codes -1/+1 or 0/1, or if `digits` what `quantize` returns; weight (out, C/groups, kh, kw) of
+        two levels a filter; y (N, out, H', W').
 
     Raises:
         LoweringError: a filter holds more than two values, or one that is not finite.
     """
     if x.dim() == 3:  # one sample without a batch axis, as nn.Conv2d allows
-        return binary_conv2d(x[None], weight, bias, stride, padding, dilation, groups)[0]
-    return torch.ops.bitwright.binary_conv2d(x, weight, bias, stride, padding, dilation, groups)
+        return binary_conv2d(x[None], weight, bias, stride, padding, dilation, groups, digits)[0]
+    return torch.ops.bitwright.binary_conv2d(x, weight, bias, stride, padding, dilation, groups, digits)
 
 
-def binary_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def binary_linear(x: Tensor, weight: Tensor, bias: Tensor | None, digits: bool = False) -> Tensor:
     """Linear layer of a binarized input with a binarized weight, in the arithmetic of the packed network.
 
     Shape:
-        x (..., in) of codes -1/+1 or 0/1; weight (out, in) of two levels a row; y (..., out).
+        x (..., in) of codes -1/+1 or 0/1, or if `digits` what `quantize` returns; weight (out, in) of two levels a row;
+        y (..., out).
 
     Raises:
         LoweringError: a row holds more than two values, or one that is not finite.
     """
-    return torch.ops.bitwright.binary_linear(x, weight, bias)
+    return torch.ops.bitwright.binary_linear(x, weight, bias, digits)
 
 
 def _sum_dtype(x: Tensor, weight: Tensor) -> torch.dtype:
     """Where integers below 2^24 are exact: halves are widened for the sum."""
     return torch.promote_types(torch.promote_types(x.dtype, weight.dtype), torch.float32)
+
+
+def codes_of(x: Tensor, digits: bool) -> Tensor:
+    """The integers that a binarized input stands for: x itself, or the digits of what `quantize` returned."""
+    return x.mul(3).round_() if digits else x
 
 
 def _exact(acc: Tensor) -> Tensor:
@@ -93,13 +120,13 @@ def _exact(acc: Tensor) -> Tensor:
 
 
 def _deployed(
-    x: Tensor, weight: Tensor, bias: Tensor | None, total: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor, weight: Tensor, bias: Tensor | None, digits: bool, total: Callable[[Tensor, Tensor], Tensor],
     window_sums: Callable[[Tensor], Tensor], channel: Callable[[Tensor], Tensor],
 ) -> Tensor:  # fmt: skip
     """Sum of codes, then levels and bias: `total(x, codes)` and `window_sums(x)` are the layer's two integer sums."""
     dtype = _sum_dtype(x, weight)
-    x = x.to(dtype)
-    levels = read_levels(weight.to(dtype))
+    x = codes_of(x.to(dtype), digits)
+    levels = read_levels(weight.to(dtype)).over(3 if digits else 1)
     ones = levels.bits.to(dtype)
     with torch.autocast(x.device.type, enabled=False):  # sums in half precision would round
         if levels.kind == "symmetric":
@@ -120,6 +147,7 @@ def _binary_conv2d(
     padding: list[int],
     dilation: list[int],
     groups: int,
+    digits: bool = False,
 ) -> Tensor:
     out, taps = weight.shape[0], weight.shape[2:]
 
@@ -131,25 +159,25 @@ def _binary_conv2d(
         sums = F.conv2d(per_group, x.new_ones(groups, 1, *taps), None, stride, padding, dilation, groups)
         return sums if groups == 1 else sums.repeat_interleave(out // groups, dim=1)
 
-    y = _deployed(x, weight, bias, total, window_sums, lambda v: v.view(-1, 1, 1))
+    y = _deployed(x, weight, bias, digits, total, window_sums, lambda v: v.view(-1, 1, 1))
     return y.to(torch.promote_types(x.dtype, weight.dtype))
 
 
 @torch.library.impl("bitwright::binary_linear", "CompositeExplicitAutograd")
-def _binary_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    y = _deployed(x, weight, bias, F.linear, lambda x: x.sum(-1, keepdim=True), lambda v: v)
+def _binary_linear(x: Tensor, weight: Tensor, bias: Tensor | None, digits: bool = False) -> Tensor:
+    y = _deployed(x, weight, bias, digits, F.linear, lambda x: x.sum(-1, keepdim=True), lambda v: v)
     return y.to(torch.promote_types(x.dtype, weight.dtype))
 
 
 @torch.library.register_fake("bitwright::binary_conv2d")
-def _(x, weight, bias, stride, padding, dilation, groups):
+def _(x, weight, bias, stride, padding, dilation, groups, digits=False):
     dtype = torch.promote_types(x.dtype, weight.dtype)
     with torch.autocast(x.device.type, enabled=False):
         return F.conv2d(x.to(dtype), weight.to(dtype), None, stride, padding, dilation, groups)
 
 
 @torch.library.register_fake("bitwright::binary_linear")
-def _(x, weight, bias):
+def _(x, weight, bias, digits=False):
     return x.new_empty((*x.shape[:-1], weight.shape[0]), dtype=torch.promote_types(x.dtype, weight.dtype))
 
 
@@ -161,7 +189,7 @@ def _save(ctx, inputs, output) -> None:
 
 def _conv_backward(ctx, grad: Tensor):
     x, weight = ctx.saved_tensors
-    stride, padding, dilation, groups = ctx.geometry
+    stride, padding, dilation, groups, _ = ctx.geometry
     need = list(ctx.needs_input_grad[:3])
     grad_x, grad_weight, grad_bias = torch.ops.aten.convolution_backward(
         grad,
@@ -180,18 +208,19 @@ def _conv_backward(ctx, grad: Tensor):
         grad_x.to(x.dtype) if need[0] else None,
         grad_weight.to(weight.dtype) if need[1] else None,
         grad_bias.to(ctx.bias_dtype) if need[2] else None,
-        *[None] * 4,
+        *[None] * 5,
     )
 
 
 def _linear_backward(ctx, grad: Tensor):
     x, weight = ctx.saved_tensors
-    need_x, need_weight, need_bias = ctx.needs_input_grad
+    need_x, need_weight, need_bias = ctx.needs_input_grad[:3]
     rows = grad.reshape(-1, grad.shape[-1])
     return (
         (grad @ weight.to(grad.dtype)).to(x.dtype) if need_x else None,
         (rows.T @ x.to(grad.dtype).reshape(-1, x.shape[-1])).to(weight.dtype) if need_weight else None,
         rows.sum(0).to(ctx.bias_dtype) if need_bias else None,
+        None,
     )
 
 

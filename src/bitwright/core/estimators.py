@@ -16,7 +16,7 @@ Estimator = Callable[[Tensor], Tensor]
 
 
 class _Threshold(torch.autograd.Function):
-    """A two-valued function of x with the derivative of another one."""
+    """A function of x of two values, or four, with the derivative of another one."""
 
     @staticmethod
     def forward(x: Tensor, slope: Slope | None, values: Callable[[Tensor], Tensor]) -> Tensor:
@@ -73,6 +73,11 @@ def sign(x: Tensor, slope: Slope | None = None) -> Tensor:
 def step(x: Tensor, slope: Slope | None = None) -> Tensor:
     """Step with an estimated gradient: y = 1 where x >= 0, else 0; dL/dx = slope(x) * dL/dy. See `sign`."""
     return _Threshold.apply(x, slope, custom_ops.step)  # type: ignore[no-any-return]
+
+
+def quantize(x: Tensor, slope: Slope | None = None) -> Tensor:
+    """-1, -1/3, +1/3 or +1 with an estimated gradient: dL/dx = slope(x) * dL/dy. See `sign` and `binarizers.Planes`."""
+    return _Threshold.apply(x, slope, custom_ops.quantize)  # type: ignore[no-any-return]
 
 
 def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:

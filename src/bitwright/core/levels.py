@@ -1,7 +1,7 @@
 """Levels: a binarized weight read off as `low + step * bit`, and the check of the laws that make this possible."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -39,6 +39,10 @@ class Levels:
     def scale(self) -> Tensor:
         """The scale factor of a symmetric layer, half its step: (out,)."""
         return self.step / 2
+
+    def over(self, unit: int) -> "Levels":
+        """Levels for an input whose codes are `unit` times its values: 3 for digits, which stand for thirds."""
+        return self if unit == 1 else replace(self, low=self.low / unit, step=self.step / unit)
 
     @property
     def density(self) -> float:
@@ -97,13 +101,22 @@ def read_levels(w: Tensor) -> Levels:
     return Levels("general", low, high - low, bits.view(w.shape))
 
 
+def has_digits(binarizer: object) -> bool:
+    """Whether a binarizer's values are the digits -3, -1, +1, +3 over 3, as those of `Planes`.
+
+    Such a module has an attribute `digits` that is true; modules around it need none.
+    """
+    modules = binarizer.modules() if isinstance(binarizer, torch.nn.Module) else [binarizer]
+    return any(getattr(module, "digits", False) is True for module in modules)
+
+
 def check_binarizer(
     binarizer: Callable[[Tensor], Tensor], *, shape: tuple[int, ...] = (8, 6, 3, 3), activation: bool = False
 ) -> Levels:
     """Run a binarizer, yours or ours, and hold it against the laws that training and lowering rely on.
 
     1. The output has the input's shape and at most two finite values: per output channel for a weight, in the whole
-       tensor for an activation, and there -1/+1 or 0/1.
+       tensor for an activation, and there -1/+1 or 0/1; or, if it says that it has digits, -1, -1/3, +1/3 and +1.
     2. Zero belongs to the upper side: where the sign of tiny values decides, 0 goes with the positive ones.
     3. A finite gradient reaches the input, and any gradient that reaches a parameter is finite.
 
@@ -116,7 +129,7 @@ def check_binarizer(
         activation: whether it binarizes activations rather than weights.
 
     Returns:
-        The levels that were read off the output.
+        The levels that were read off the output; of digits those of the high plane.
 
     Raises:
         ValueError: a law is broken; the message names every one that is.
@@ -137,7 +150,13 @@ def check_binarizer(
         y = binarizer(x)
     problems = []
     levels = None
-    if y.shape == x.shape:
+    if y.shape == x.shape and activation and has_digits(binarizer):
+        levels = read_levels(torch.where(y > 0, 1.0, -1.0).reshape(1, -1))
+        distance = y.detach()[..., None] - y.new_tensor([-1.0, -1 / 3, 1 / 3, 1.0])
+        if not bool((distance.abs().amin(-1) < 1e-2).all()):
+            problems.append(f"digits over 3 are -1, -1/3, +1/3 and +1, found {_listed(y)}")
+        problems += _zero_law(y) + _gradient_law(x, y, parameters)
+    elif y.shape == x.shape:
         try:
             levels = read_levels(y.reshape(1, -1) if activation else y)
         except LoweringError as error:

@@ -236,7 +236,7 @@ class BinaryLinear(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaxPool(Op):
-    """Maximum over the taps inside the image, of all but pixels and digits; minimum in channels that take_min names."""
+    """Maximum over the taps inside the image, of all but pixels and digits; minimum in the channels of take_min."""
 
     window: Window
     take_min: Array | None = None  # (C,) bool

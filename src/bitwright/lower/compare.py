@@ -111,7 +111,7 @@ def _run_beside(graph: Graph, build: Translation, x: np.ndarray, values: dict, t
         for op in graph.ops:
             y = evaluate(op, [types[name].kind for name in op.inputs], *(tensors[name] for name in op.inputs))
             if op.name in totals:
-                expected = values[build.signs[op.name]].numpy()[: len(x)] > 0
+                expected = _codes(values[build.signs[op.name]].numpy()[: len(x)], types[op.name].kind)
                 wrong = y != expected
                 distance = _distance(graph, op, tensors, wrong) if wrong.any() else 0.0
                 total = totals[op.name]
@@ -120,6 +120,11 @@ def _run_beside(graph: Graph, build: Translation, x: np.ndarray, values: dict, t
                 y = expected
             tensors[op.name] = y
     return tensors
+
+
+def _codes(values: np.ndarray, kind: Kind) -> np.ndarray:
+    """The bits, or the codes of digits, that a sign's values in torch stand for."""
+    return np.rint(values * 1.5 + 1.5).astype(np.uint8) if kind == Kind.DIGIT else values > 0
 
 
 def _distance(graph: Graph, op: ops.Op, tensors: Arrays, wrong: np.ndarray) -> float:
@@ -133,10 +138,11 @@ def _distance(graph: Graph, op: ops.Op, tensors: Arrays, wrong: np.ndarray) -> f
     while isinstance(op, ops.MaxPool | ops.Flatten):
         stages.insert(0, replace(op, take_min=None) if isinstance(op, ops.MaxPool) else op)
         op = made_by[op.inputs[0]]
-    if not isinstance(op, ops.Binarize):
+    if not isinstance(op, ops.Binarize | ops.Quantize):
         return float("inf")
     x = tensors[op.inputs[0]]
-    nearness = -np.abs(x - op.threshold.reshape(-1, *[1] * (x.ndim - 2)))
+    thresholds = op.thresholds if isinstance(op, ops.Quantize) else op.threshold[None]
+    nearness = -np.min([np.abs(x - row.reshape(-1, *[1] * (x.ndim - 2))) for row in thresholds], axis=0)
     for stage in stages:
         nearness = evaluate(stage, [Kind.REAL], nearness)
     return float(-nearness[wrong].min() / max(float(np.abs(x).max()), 1e-30))
@@ -172,7 +178,7 @@ def _exact_signs(graph: Graph, build: Translation) -> dict[str, bool]:
             keeps = types[op.inputs[0]].kind == Kind.SUM or (op.shift is None and bool((np.abs(op.scale) == 1).all()))
         else:
             moves = isinstance(op, ops.MaxPool | ops.Flatten | ops.Channels | ops.Decode)
-            keeps = moves or isinstance(op, ops.LevelSum | ops.Shift | ops.Binarize)
+            keeps = moves or isinstance(op, ops.LevelSum | ops.Shift | ops.Binarize | ops.Quantize)
         starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold)
         exact[op.name] = starts or (keeps and all(exact[name] for name in op.inputs))
     return {op.name: exact[op.name] for op in graph.ops if op.name in build.signs}

@@ -47,10 +47,18 @@ class Emitter:
         return self.types[name].shape
 
     def real(self, name: str) -> str:
-        """The same tensor as real numbers: bits are decoded."""
+        """The same tensor as real numbers: bits are decoded, digits to thirds."""
+        if self.kind(name) == Kind.DIGIT:
+            return self._thirds(name)
         if self.is_bits(name):
             return self.add(Decode(name=f"{name}.decode", inputs=(name,)), Kind.REAL, self.shape(name))
         return name
+
+    def _thirds(self, name: str) -> str:
+        shape = self.shape(name)
+        digits = self.add(Decode(name=f"{name}.decode", inputs=(name,)), Kind.REAL, shape)
+        third = np.full(shape[:1], np.float32(1 / 3))
+        return self.add(Affine(name=f"{name}.thirds", inputs=(digits,), scale=third), Kind.REAL, shape)
 
     def is_bits(self, name: str) -> bool:
         """Whether the elements of a tensor are bits."""

@@ -1,4 +1,4 @@
-"""Fold: turn the tail of every sign into one threshold per channel."""
+"""Fold: turn the tail of every sign into one threshold per channel, or three where it ends in digits."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ from torch.fx import Node
 from bitwright.ir.ops import Kind
 from bitwright.lower.capture import Program, module_path, operation
 from bitwright.lower.freeze import BinaryLayer
-from bitwright.lower.tail import Fold, Tail, bisect, is_pool, tabulate, trace
+from bitwright.lower.tail import QUANTIZE, Fold, Tail, bisect, is_pool, tabulate, trace
 
-SIGNS = {"bitwright.sign": Kind.SIGN, "bitwright.step": Kind.BIT}
+SIGNS = {"bitwright.sign": Kind.SIGN, "bitwright.step": Kind.BIT, QUANTIZE: Kind.DIGIT}
 
 
 def fold(program: Program, layers: dict[Node, BinaryLayer]) -> dict[Node, Fold]:

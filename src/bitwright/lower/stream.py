@@ -53,7 +53,7 @@ def fixed_stream(graph: Graph, x: np.ndarray) -> tuple[Graph, StreamReport]:
     fixed = {name: f"{name}.fixed" for name in waiting}
     changed: list[Op] = []
     for op in graph.ops:
-        if isinstance(op, ops.Binarize):
+        if isinstance(op, ops.Binarize | ops.Quantize):
             changed.append(op)
         else:
             changed.append(replace(op, inputs=tuple(fixed.get(name, name) for name in op.inputs)))

@@ -16,6 +16,7 @@ from torch.fx import Node
 
 from bitwright.lower.capture import Program, arguments, evaluate, operation, sample_shape
 
+QUANTIZE = "bitwright.quantize"
 BATCH_NORM = "aten._native_batch_norm_legit_no_training"
 BY_CHANNEL = {BATCH_NORM, "aten.prelu"}  # whose constants are one number a channel by definition
 MONOTONE = BY_CHANNEL | {
@@ -52,6 +53,7 @@ class Tail:
 class Fold:
     """bit = (x >= threshold) != flip, after the source went through the stages of its tail.
 
+    Of digits, whose thresholds are three, code = the number of rows with -x >= threshold if flip, else x >= threshold.
     A falling function swaps the two ends of what a max-pool compares: `take_min` names its channels, for each stage.
     """
 
@@ -61,6 +63,11 @@ class Fold:
     threshold: np.ndarray  # (C,), or (F,) behind a flattening; int32 of an accumulator, float32 of a real source
     flip: np.ndarray  # (C,) or (F,) bool; of a real source it means x <= threshold
     note: str = ""
+
+    @property
+    def on_sums(self) -> bool:
+        """Whether the source is an accumulator."""
+        return self.threshold.dtype == np.int32
 
 
 def is_pool(call: Node) -> bool:
@@ -103,6 +110,7 @@ def tabulate(
         The fold, or a text that says what is not monotone.
     """
     first, last = int(low.min()), int(high.max())
+    cuts = _cuts(tail)
     bounds = torch.from_numpy(low), torch.from_numpy(high)
     rows = max(CELLS // max(len(low), *sample_shape(tail.calls[-1])), 1)
     seen = [_Direction() for _ in (*tail.stages, tail.calls[-1])]
@@ -112,7 +120,7 @@ def tabulate(
         results = _walk(tail, program, output(values.clamp(*bounds).float()))
         for direction, result in zip(seen, results, strict=True):
             direction.take(result)
-        ones = ones + (results[-1] > 0).sum(0)
+        ones = ones + (results[-1] > cuts).sum(1)
 
     for call, direction in zip((*tail.stages, tail.calls[-1]), seen, strict=True):
         both = direction.rises & direction.falls
@@ -120,8 +128,12 @@ def tabulate(
             return f"what comes before {operation(call)} is not monotone in channel {int(both.nonzero()[0, 0])}"
     flip = seen[-1].falls.numpy()
     count = ones.numpy()
-    threshold = np.where(flip, first + count, last + 1 - count).astype(np.int32)
-    return Fold(tail.source, tail.stages, tuple(d.falls.numpy() for d in seen[:-1]), threshold, flip)
+    if len(count) == 1:
+        threshold = np.where(flip, first + count, last + 1 - count)[0]
+    else:
+        threshold = np.where(flip, 1 - first, last + 1) - count
+    falls = tuple(d.falls.numpy() for d in seen[:-1])
+    return Fold(tail.source, tail.stages, falls, threshold.astype(np.int32), flip)
 
 
 def bisect(tail: Tail, program: Program) -> Fold | str:
@@ -140,21 +152,40 @@ def bisect(tail: Tail, program: Program) -> Fold | str:
     shape = sample_shape(flatten.args[0] if flatten else tail.source)  # pyright: ignore[reportArgumentType]
     shape = (1, *shape) if flatten else (1, shape[0], *[1] * (len(shape) - 1))
     end = int(np.float32(REACH).view(np.int32))
-    left, right = torch.full(shape, -end), torch.full(shape, end)
-    at_left, at_right = (_walk(tail, program, _float_of(keys)) for keys in (left, right))
+    at_left, at_right = (_walk(tail, program, _float_of(torch.full(shape, keys))) for keys in (-end, end))
     take_min = tuple((a > b)[0].numpy() for a, b in zip(at_left[:-1], at_right[:-1], strict=True))
-    low, high = at_left[-1] > 0, at_right[-1] > 0
-    while bool((right - left > 1).any()):
-        middle = (left + right) // 2
-        stays = (_walk(tail, program, _float_of(middle))[-1] > 0) == low
-        stays = stays.view(shape)
-        left, right = torch.where(stays, middle, left), torch.where(stays, right, middle)
+    found = []
+    for cut in _cuts(tail):
+        left, right = torch.full(shape, -end), torch.full(shape, end)
+        low, high = at_left[-1] > cut, at_right[-1] > cut
+        while bool((right - left > 1).any()):
+            middle = (left + right) // 2
+            stays = (_walk(tail, program, _float_of(middle))[-1] > cut) == low
+            stays = stays.view(shape)
+            left, right = torch.where(stays, middle, left), torch.where(stays, right, middle)
+        found.append(_Crossing(low[0], high[0], _float_of(left).view(-1), _float_of(right).view(-1)))
 
-    rising, falling = (~low & high)[0].numpy(), (low & ~high)[0].numpy()
-    after, before = _float_of(right).view(-1).numpy(), _float_of(left).view(-1).numpy()
-    constant = np.where(low[0].numpy(), np.float32(-FAR), np.float32(FAR))
-    threshold = np.where(rising, after, np.where(falling, before, constant)).astype(np.float32)
-    return Fold(tail.source, tail.stages, take_min, threshold, falling)
+    falling = np.logical_or.reduce([crossing.falls for crossing in found])
+    if len(found) == 1:
+        return Fold(tail.source, tail.stages, take_min, found[0].threshold, falling)
+    rows = [np.where(crossing.falls, -crossing.threshold, crossing.threshold) for crossing in found]
+    return Fold(tail.source, tail.stages, take_min, np.stack(rows), falling)
+
+
+class _Crossing:
+    """Where a monotone function passes a cut, channel by channel: (C,) each.
+
+    Attributes:
+        falls: Whether it falls below the cut.
+        threshold: The least x above the cut, or where it falls the largest; far away where it is always or never there.
+    """
+
+    def __init__(self, low: Tensor, high: Tensor, before: Tensor, after: Tensor) -> None:
+        self.falls = (low & ~high).numpy()
+        constant = np.where(low.numpy(), np.float32(-FAR), np.float32(FAR))
+        rising = (~low & high).numpy()
+        threshold = np.where(rising, after.numpy(), np.where(self.falls, before.numpy(), constant))
+        self.threshold: np.ndarray = threshold.astype(np.float32)
 
 
 class _Direction:
@@ -170,6 +201,12 @@ class _Direction:
         self.rises = (rows[1:] > rows[:-1]).any(0) | self.rises
         self.falls = (rows[1:] < rows[:-1]).any(0) | self.falls
         self.last = rows[-1:]
+
+
+def _cuts(tail: Tail) -> Tensor:
+    """Between which values of its last call a tail decides: (1, 1, 1) for bits, (3, 1, 1) for digits."""
+    cuts = (-2 / 3, 0.0, 2 / 3) if operation(tail.calls[-1]) == QUANTIZE else (0.0,)
+    return torch.tensor(cuts)[:, None, None]
 
 
 def _walk(tail: Tail, program: Program, x: Tensor) -> list[Tensor]:

@@ -26,7 +26,6 @@ from bitwright.lower.freeze import BinaryLayer
 from bitwright.lower.tail import VIEWS, Fold, is_flatten
 from bitwright.lower.views import Views
 
-BITS = (Kind.SIGN, Kind.BIT)
 WORDS = (
     "conv2d, linear, batch_norm, add, sub, mul, div, neg, abs, square, relu, relu6, hardtanh, clamp, prelu, "
     "leaky_relu, sigmoid, tanh, silu, hardsigmoid, hardswish, max_pool2d, avg_pool2d, adaptive_avg_pool2d, "
@@ -120,7 +119,13 @@ def _binary_layer(build: Translation, layer: BinaryLayer) -> str:
     codes = call.args[0]
     assert isinstance(codes, Node)
     x = build.tensor(codes)
-    if emit.kind(x) not in BITS:
+    if (emit.kind(x) == Kind.DIGIT) != layer.digits and emit.kind(x) != Kind.REAL:
+        raise LoweringError(
+            f"{describe(call)}: its input has the kind {emit.kind(x).name}, expected "
+            f"{'DIGIT' if layer.digits else 'SIGN or BIT'}. Two planes go with an input_binarizer whose attribute "
+            "`digits` is true, such as Planes."
+        )
+    if emit.kind(x) == Kind.REAL:
         raise LoweringError(
             f"{describe(call)}: its input is real-valued, expected the output of bitwright's sign or step, perhaps "
             f"pooled or flattened; found {operation(codes)}. Give the layer an input_binarizer, or keep it real: "
@@ -132,7 +137,13 @@ def _binary_layer(build: Translation, layer: BinaryLayer) -> str:
         acc = emit.add(ops.BinaryLinear(name=name, inputs=(x,), weight=bits, signed=layer.signed), Kind.SUM, shape)
     else:
         conv = ops.BinaryConv(
-            name=name, inputs=(x,), weight=bits, signed=layer.signed, window=layer.window, groups=layer.groups
+            name=name,
+            inputs=(x,),
+            weight=bits,
+            signed=layer.signed,
+            window=layer.window,
+            groups=layer.groups,
+            gate=layer.gate(),
         )
         acc = emit.add(conv, Kind.SUM, shape)
     build.accumulators[call] = acc
@@ -146,7 +157,7 @@ def _binary_layer(build: Translation, layer: BinaryLayer) -> str:
     )
     window_sum = emit.add(total, Kind.SUM, (layer.groups, *shape[1:]))
     build.sums[acc] = layer, window_sum
-    step, low = layer.levels.step.numpy(), layer.levels.low.numpy()
+    step, low = layer.coded.step.numpy(), layer.coded.low.numpy()
     levels = ops.LevelSum(name=f"{name}.levels", inputs=(acc, window_sum), step=step, low=low, shift=shift)
     return emit.add(levels, Kind.REAL, shape)
 
@@ -157,10 +168,10 @@ def _sign(build: Translation, call: Node) -> str:
     Compared first, pools and flattening work on bits: the maximum reaches a threshold where any tap does.
     """
     fold, emit = build.folds[call], build.emit
-    on_sums = fold.threshold.dtype == np.int32
-    x = build.accumulators[fold.source] if on_sums else build.real(fold.source)
+    x = build.accumulators[fold.source] if fold.on_sums else build.real(fold.source)
     threshold, flip, take_min = fold.threshold, fold.flip, fold.take_min
-    compare_first = bool(fold.stages) and (on_sums or not flip.any())
+    is_digit = SIGNS[operation(call)] == Kind.DIGIT  # which nothing pools
+    compare_first = bool(fold.stages) and (fold.on_sums or not flip.any()) and not is_digit
     if compare_first and len(threshold) != emit.shape(x)[0]:  # behind a flattening: one a feature
         per_channel = threshold.reshape(emit.shape(x)[0], -1), flip.reshape(emit.shape(x)[0], -1)
         compare_first = all(bool((rows == rows[:, :1]).all()) for rows in per_channel)
@@ -170,9 +181,21 @@ def _sign(build: Translation, call: Node) -> str:
         take_min = tuple(falls ^ flip for falls in take_min)
     for stage, falls in zip(fold.stages, take_min, strict=True):
         x = _flatten(build, stage, x) if is_flatten(stage) else max_pool(build, stage, x, falls)
-    bits = x if compare_first else _compare(build, call, x, threshold, flip)
-    build.signs[bits] = call
-    return bits
+    if not compare_first:
+        x = _quantize(build, call, x) if is_digit else _compare(build, call, x, threshold, flip)
+    build.signs[x] = call
+    return x
+
+
+def _quantize(build: Translation, call: Node, x: str) -> str:
+    """Digits of a tensor behind all stages of a tail; an accumulator, or what falls, is made real and turned first."""
+    emit, name, fold = build.emit, build.name(call), build.folds[call]
+    shape, thresholds = emit.shape(x), fold.threshold.astype(np.float32)
+    if fold.on_sums or fold.flip.any():
+        turn = np.where(fold.flip, np.float32(-1), np.float32(1))
+        x = emit.add(ops.Affine(name=f"{name}.turn", inputs=(x,), scale=turn), Kind.REAL, shape)
+    op = ops.Quantize(name=name, inputs=(x,), thresholds=thresholds, note=fold.note)
+    return emit.add(op, Kind.DIGIT, shape)
 
 
 def _compare(build: Translation, call: Node, x: str, threshold: np.ndarray, flip: np.ndarray) -> str:
@@ -196,6 +219,7 @@ def _flatten(build: Translation, call: Node, x: str) -> str:
 def max_pool(build: Translation, call: Node, x: str, take_min: np.ndarray | None = None) -> str:
     """Emit the op of a max-pool, of a tensor of any kind."""
     given = arguments(call)
+    refuse_digits(build, call, x)
     kernel = pair(given["kernel_size"])
     window = Window(kernel, pair(given["stride"] or kernel), pair(given["padding"]), pair(given["dilation"]))
     check_ceil_mode(call, window)
@@ -213,6 +237,12 @@ def check_ceil_mode(call: Node, window: Window) -> None:
     _, height, width = sample_shape(argument(call))
     if output_size(window, height, width) != sample_shape(call)[1:]:
         raise refusal(call, "ceil_mode=True adds windows that hang over the edge", "ceil_mode=False, with padding")
+
+
+def refuse_digits(build: Translation, call: Node, x: str) -> None:
+    """Raise the error for a call that would pool digits."""
+    if build.emit.kind(x) == Kind.DIGIT:
+        raise refusal(call, "it pools digits of two planes", "pools before the input_binarizer")
 
 
 def pair(value: object) -> tuple[int, int]:

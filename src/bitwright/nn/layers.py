@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
+from bitwright.core.levels import has_digits
 from bitwright.nn.shapes import two_sided_padding
 
 
@@ -23,6 +24,7 @@ class _Binary(nn.Module):
     weight_binarizer: nn.Module
     input_binarizer: nn.Module
     rescale: nn.Module | None
+    added: tuple[str, ...] = ("weight_binarizer.", "input_binarizer.", "rescale.")  # what a float layer has not
 
     def forward(self, input: Tensor) -> Tensor:
         """The sum over the binarized input and weight, rescaled by the real input where the method does so."""
@@ -71,7 +73,7 @@ class _Binary(nn.Module):
     ) -> None:
         # A checkpoint of the float network, or of an earlier stage of training, has no entries for what the method
         # added since: that keeps what it holds.
-        for part in ("weight_binarizer.", "input_binarizer.", "rescale."):
+        for part in self.added:
             own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(prefix + part)}
             if not own.keys() & state_dict.keys():
                 state_dict.update(own)
@@ -93,7 +95,8 @@ class BinaryConv2d(_Binary, nn.Conv2d):
         return F.conv2d(x, w, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-        return binary_conv2d(x, w, bias, self.stride, two_sided_padding(self), self.dilation, self.groups)
+        padding, digits = two_sided_padding(self), has_digits(self.input_binarizer)
+        return binary_conv2d(x, w, bias, self.stride, padding, self.dilation, self.groups, digits)
 
     def _by_channel(self, values: Tensor) -> Tensor:
         return values.view(-1, 1, 1)
@@ -112,7 +115,7 @@ class BinaryLinear(_Binary, nn.Linear):
         return F.linear(x, w, bias)
 
     def _packed_sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-        return binary_linear(x, w, bias)
+        return binary_linear(x, w, bias, has_digits(self.input_binarizer))
 
     def _by_channel(self, values: Tensor) -> Tensor:
         return values

@@ -7,13 +7,14 @@ from math import prod
 from bitwright.format import spec
 from bitwright.format.writer import Blob, op_blobs, to_bytes
 from bitwright.ir import ops
-from bitwright.ir.ops import Graph, Op, TensorType
+from bitwright.ir.ops import Graph, Kind, Op, TensorType
 from bitwright.ir.verify import infer
 
 COUNTING_RULE = (
     "For one image. bops: binary multiply-adds, output pixels x taps of a filter x filters, taps outside the image "
-    "counted like the others; a window sum is one filter a group. flops: multiply-adds of other convolutions and "
-    "linear layers, counted in the same way. Pooling and elementwise ops are not counted. ops = bops / 64 + flops."
+    "counted like the others; digits count twice, gated or not; a window sum is one filter a group. flops: multiply-adds "
+    "of other convolutions and linear layers, counted in the same way. Pooling and elementwise ops are not counted. "
+    "ops = bops / 64 + flops."
 )
 
 _BINARY = (ops.BinaryConv, ops.BinaryLinear)
@@ -123,7 +124,8 @@ def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str,
 def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
     shape = types[op.name].shape
     weights = op.weight.size if isinstance(op, _WEIGHTED) else 0
-    operations = _multiply_adds(op, types[op.inputs[0]].shape, shape)
+    taken = types[op.inputs[0]]
+    operations = _multiply_adds(op, taken.shape, shape) * (2 if taken.kind == Kind.DIGIT else 1)
     real = isinstance(op, ops.Conv | ops.PixelConv | ops.Linear)
     blobs = op_blobs(op)
     return Layer(
