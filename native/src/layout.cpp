@@ -19,6 +19,7 @@ Layout layout_of(OpCode code) {
         case OpCode::avg_pool: return {9, 0, 0, {}, 0};
         case OpCode::fixed_point: return {1, 0, 0, {}, 0};
         case OpCode::pixel_conv: return {8, 0, 3, {i16, f32, f32}, 0b100};
+        case OpCode::thermometer: return {0, 0, 1, {i16}, 0};
         case OpCode::pad_channels: return {2, 0, 0, {}, 0};
         case OpCode::add:
         case OpCode::decode:

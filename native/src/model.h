@@ -18,9 +18,9 @@ struct FormatError : std::runtime_error {
 // The opcodes of the file (src/bitwright/format/spec.py).
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
-    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, pixel_conv = 22
+    binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, pixel_conv = 22, thermometer
 };
-constexpr int kOpCodes = 22;
+constexpr int kOpCodes = 23;
 
 const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null of a code that means nothing
 

@@ -70,6 +70,9 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
                 * op.scale[c]
             )
             return y if op.shift is None else y + op.shift[c, *(tap_class(op.window, x.shape, at, i) for i in (0, 1))]
+        case ops.Thermometer():
+            channel, i = divmod(c, len(op.thresholds))
+            return x[channel, *at[1:]] >= op.thresholds[i]
         case ops.BinaryConv():
             weight = Kind.SIGN if op.signed else Kind.BIT
             return sum(

@@ -87,6 +87,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.Concat: Layout(19),
     ops.FixedPoint: Layout(20, ints=("fraction",)),
     ops.PixelConv: Layout(22, ints=("window",), blobs=(("weight", I16), ("scale", F32), ("shift", F32))),
+    ops.Thermometer: Layout(23, blobs=(("thresholds", I16),)),
 }
 
 

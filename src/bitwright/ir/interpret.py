@@ -190,6 +190,12 @@ def _(op: ops.PixelConv, kinds: list[Kind], x: Array) -> Array:
 
 
 @evaluate.register
+def _(op: ops.Thermometer, kinds: list[Kind], x: Array) -> Array:
+    bits = x[:, :, None] >= op.thresholds[:, None, None]  # (N, C, B, H, W)
+    return bits.reshape(len(x), -1, *x.shape[2:])
+
+
+@evaluate.register
 def _(op: ops.BinaryConv, kinds: list[Kind], x: Array) -> Array:
     weight = _values(op.weight, Kind.SIGN if op.signed else Kind.BIT)
     weight = weight.reshape(op.groups, weight.shape[0] // op.groups, -1)

@@ -172,7 +172,7 @@ def _exact_signs(graph: Graph, build: Translation) -> dict[str, bool]:
             keeps = types[op.inputs[0]].kind == Kind.SUM or (op.shift is None and bool((np.abs(op.scale) == 1).all()))
         else:
             keeps = isinstance(op, ops.LevelSum | ops.Binarize | ops.MaxPool | ops.Flatten | ops.Decode)
-        starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold)
+        starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold | ops.Thermometer)
         exact[op.name] = starts or (keeps and all(exact[name] for name in op.inputs))
     return {op.name: exact[op.name] for op in graph.ops if op.name in build.signs}
 

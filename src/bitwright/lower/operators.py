@@ -18,6 +18,7 @@ from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Kind, Window
 from bitwright.lower.capture import arguments, describe, operation, sample_shape
 from bitwright.lower.tail import BATCH_NORM, FAR, VIEWS
+from bitwright.lower.thermometer import thermometer
 from bitwright.lower.translate import Translation, max_pool, pair, refusal
 
 INFINITY = float("inf")
@@ -368,5 +369,6 @@ OPERATORS: dict[str, Callable[[Translation, Node], str]] = {
     "aten.slice": _slice,
     **dict.fromkeys(("aten.pad", "aten.constant_pad_nd"), _pad),
     "aten.cat": _cat,
+    "bitwright.thermometer": thermometer,
     **dict.fromkeys(("aten.clone", "aten.alias", "aten.detach", "aten._to_copy", "aten.contiguous"), _same),
 }
