@@ -73,8 +73,9 @@ class _Builder:
         self.types = {"x": self.input_type}
         self.ops: list[Op] = []
         self.here = "x"
-        if kind == Kind.PIXEL and is_map and choose(0, 1):
-            self.pixel_conv()
+        reader = choose(0, 2) if kind == Kind.PIXEL and is_map else 0
+        if reader > 0:
+            (self.pixel_conv, self.thermometer)[reader - 1]()
         elif kind == Kind.PIXEL:
             self.affine("x")
 
@@ -145,6 +146,14 @@ class _Builder:
         shift = self.real(len(weight), *classes) if self.flag() else None
         scale = self.real(len(weight)) / 2**20
         self.here = self.add(ops.PixelConv, "x", weight=weight, scale=scale, shift=shift, window=window)
+
+    def thermometer(self) -> None:
+        thresholds = np.sort(self.rng.integers(0, 257, self.choose(1, 9))).astype(np.int16)
+        bits = self.add(ops.Thermometer, "x", thresholds=thresholds)
+        if self.flag():
+            self.here = self.add(ops.Decode, bits)
+        else:
+            self.affine(self.binary_conv(bits, self.window(bits), self.groups(bits), self.flag()))
 
     def binarize(self, name: str) -> str:
         kind = Kind.SIGN if self.choose(0, 2) else Kind.BIT

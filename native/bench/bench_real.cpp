@@ -206,6 +206,17 @@ void bench_chain(const Kernels& k, Shape shape) {
     }
 }
 
+void bench_thermometer(const Kernels& k, Shape in, int count) {
+    std::vector<int16_t> thresholds(count);
+    for (int i = 0; i < count; i++) thresholds[i] = int16_t(5 + 8 * i);
+    const std::vector<uint8_t> x(in.elements(), 77);
+    std::vector<uint8_t> y(Shape{in.c * count, in.h, in.w}.bit_bytes());
+    const double us = microseconds([&] {
+        k.thermometer(in, x.data(), thresholds.data(), count, y.data(), 0, in.c * count);
+    });
+    std::printf("%-9s thermometer %dx%dx%d, %d levels %9.1f us\n", k.name, in.c, in.h, in.w, count, us);
+}
+
 void bench_linear(const Kernels& k, int in, int out) {
     const auto x = reals(in), weight = reals(size_t(in) * out);
     std::vector<float> y(out);
@@ -220,6 +231,8 @@ int main(int argc, char** argv) {
     for (const Kernels* k : available_kernels()) {
         if (k == &reference_kernels() || (argc > 1 && std::string(argv[1]) != k->name)) continue;
         bench_convs(*k);
+        bench_thermometer(*k, {3, 32, 32}, 32);
+        bench_thermometer(*k, {3, 224, 224}, 32);
         bench_linear(*k, 512, 10);
         bench_linear(*k, 512, 1000);
         bench_pools(*k);

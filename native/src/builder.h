@@ -42,6 +42,7 @@ private:
     // glue_steps.cpp
     void add_max_pool(int op);
     void add_threshold(int op);
+    void add_thermometer(int op);
     void add_decode(int op);
     void add_flatten(int op);
     void add_pad_channels(int op);

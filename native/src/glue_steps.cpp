@@ -42,6 +42,19 @@ void Builder::add_threshold(int index) {
     }});
 }
 
+void Builder::add_thermometer(int index) {
+    PlanStep& step = begin(index, kernels_.name);
+    const Blob& thresholds = op(index).blobs[0];
+    const Shape in = input(index).shape;
+    const int x = read(op(index).inputs[0]), y = write(index + 1);
+    add_change(layout(op(index).inputs[0]), layout(index + 1));
+    const int channels = op(index).out.shape.c;
+    const double cost = double(op(index).out.shape.elements()) * 0.02;
+    step.phases.push_back({channels, cost, [=, run = kernels_.thermometer](const Memory& m, int begin, int end) {
+        run(in, m.at<const uint8_t>(x), thresholds.shorts(), int(thresholds.elements), m.at<uint8_t>(y), begin, end);
+    }});
+}
+
 void Builder::add_decode(int index) {
     PlanStep& step = begin(index, kernels_.name);
     const Shape shape = op(index).out.shape;

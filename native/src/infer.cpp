@@ -122,6 +122,12 @@ public:
                 range("fraction", op_.fraction, 0, kMaxFraction);
                 return x();
             case OpCode::pixel_conv: return pixel_conv();
+            case OpCode::thermometer: {
+                inputs({{Kind::pixel}});
+                rank(false);
+                const Shape& in = x().shape;
+                return {Kind::sign, {channels(size_t(in.c) * op_.blobs[0].elements), in.h, in.w, false}};
+            }
         }
         refuse("a known op", to_string(int(op_.code)));
     }
@@ -397,7 +403,7 @@ const char* op_name(OpCode code) {
     static const char* const names[] = {
         "?", "Affine", "LevelSum", "Add", "PReLU", "Clamp", "Binarize", "Threshold", "Decode", "Conv", "BinaryConv",
         "WindowSum", "Linear", "BinaryLinear", "MaxPool", "AvgPool", "Mean", "Flatten", "PadChannels", "Concat",
-        "FixedPoint", "Quantize", "PixelConv", nullptr, "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
+        "FixedPoint", "Quantize", "PixelConv", "Thermometer", "Multiply", "Sigmoid", "Tanh", "Channels", "Shift",
         "Unflatten"};
     return names[int(code)];
 }

@@ -20,6 +20,7 @@ Layout layout_of(OpCode code) {
         case OpCode::fixed_point: return {1, 0, 0, {}, 0};
         case OpCode::pixel_conv: return {8, 0, 3, {i16, f32, f32}, 0b100};
         case OpCode::quantize: return {0, 0, 1, {f32}, 0};
+        case OpCode::thermometer: return {0, 0, 1, {i16}, 0};
         case OpCode::pad_channels: return {2, 0, 0, {}, 0};
         case OpCode::channels: return {0, 0, 1, {i32}, 0};
         case OpCode::unflatten: return {2, 0, 0, {}, 0};

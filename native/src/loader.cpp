@@ -362,8 +362,18 @@ private:
         }
     }
 
+    static void check_thresholds(const Op& op) {
+        const int16_t* thresholds = op.blobs[0].shorts();
+        for (size_t i = 0; i < op.blobs[0].elements; ++i) {
+            if (thresholds[i] >= (i ? thresholds[i - 1] : 0) && thresholds[i] <= kNoPixel) continue;
+            refuse(op.name + " (" + op_name(op.code) + ")", "ascending thresholds from 0 to " + to_string(kNoPixel),
+                   to_string(thresholds[i]) + " as number " + to_string(i));
+        }
+    }
+
     static void check_values(const Op& op) {
         if (op.code == OpCode::pixel_conv) check_pixel_weights(op);
+        if (op.code == OpCode::thermometer) check_thresholds(op);
         const Layout layout = layout_of(op.code);
         for (int i = 0; i < layout.blobs; ++i) {
             if (!op.blobs[i] || layout.dtypes[i] != f32) continue;

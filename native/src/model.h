@@ -19,7 +19,7 @@ struct FormatError : std::runtime_error {
 enum class OpCode : int {
     affine = 1, level_sum, add, prelu, clamp, binarize, threshold, decode, conv, binary_conv, window_sum, linear,
     binary_linear, max_pool, avg_pool, mean, flatten, pad_channels, concat, fixed_point, quantize, pixel_conv,
-    multiply = 24, sigmoid, tanh, channels, shift, unflatten
+    thermometer, multiply, sigmoid, tanh, channels, shift, unflatten
 };
 constexpr int kOpCodes = 29;
 

@@ -71,6 +71,7 @@ void Builder::add_single(int index) {
         case OpCode::mean: return add_mean(index);
         case OpCode::avg_pool: return add_avg_pool(index);
         case OpCode::pixel_conv: return add_pixel_conv(index);
+        case OpCode::thermometer: return add_thermometer(index);
         case OpCode::binary_conv:
         case OpCode::binary_linear: return add_binary({Group::single, {index}});
         case OpCode::window_sum: return add_window_sum(index);

@@ -309,6 +309,19 @@ void test_bits(const Kernels& k) {
     });
     compare(expected, found, name + "threshold");
 
+    if (!shape.vector) {
+        const int count = between(1, 40);
+        auto thresholds = integers<int16_t>(count, 0, 256);
+        const auto pixels = integers<uint8_t>(shape.elements(), 0, 255);
+        const Shape code{shape.c * count, shape.h, shape.w};
+        Output<uint8_t> levels(code.bit_bytes()), found_levels(code.bit_bytes());
+        ref.thermometer(shape, pixels.data(), thresholds.data(), count, levels.get(), 0, code.c);
+        in_parts(code.c, 1, [&](int begin, int end) {
+            k.thermometer(shape, pixels.data(), thresholds.data(), count, found_levels.get(), begin, end);
+        });
+        compare(levels, found_levels, name + "thermometer");
+    }
+
     const auto bits = bit_tensor(shape, 2);
     const Kind kind = Kind(between(int(Kind::sign), int(Kind::digit)));
     Output<float> values(shape.elements()), decoded(shape.elements());

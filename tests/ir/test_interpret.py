@@ -92,6 +92,9 @@ def element(op: Op, kinds: list[Kind], inputs: list[np.ndarray], at: tuple[int, 
         case ops.BinaryConv() if op.gate is not None:
             high, low = (convolved(op, Kind.SIGN, plane, at) for plane in (x // 2, x % 2))
             return 2 * high + (low if high >= op.gate[c] else 0)
+        case ops.Thermometer():
+            channel, i = divmod(c, len(op.thresholds))
+            return x[channel, *at[1:]] >= op.thresholds[i]
         case ops.BinaryConv():
             return convolved(op, kinds[0], x, at)
         case ops.WindowSum() if x.ndim == 1:

@@ -66,6 +66,7 @@ def test_random_graphs_are_well_formed(graph):
         (make(ops.PixelConv, weight=shorts(6, 4, 3, 3), scale=floats(6), shift=floats(6, 2, 3),
               window=Window((3, 3), (2, 1), (1, 1))),
          [PIXEL_MAP], TensorType(Kind.REAL, (6, 3, 8))),
+        (make(ops.Thermometer, thresholds=shorts(8)), [PIXEL_MAP], TensorType(Kind.SIGN, (32, 6, 8))),
         (make(ops.BinaryConv, weight=bits(5, 4, 3, 2), signed=True, window=Window((3, 2), dilation=(2, 3))),
          [SIGN_MAP], TensorType(Kind.SUM, (5, 2, 5))),
         (make(ops.WindowSum, window=Window((3, 3)), groups=2), [SIGN_MAP], TensorType(Kind.SUM, (2, 4, 6))),
@@ -155,6 +156,8 @@ def test_types_are_derived(op, inputs, expected):
         (make(ops.PixelConv, weight=shorts(5, 4, 3, 3), scale=floats(5), shift=floats(5, 1, 1),
               window=Window((3, 3), padding=(0, 1))),
          [PIXEL_MAP], r"expected shift of shape \(5, 1, 3\), found \(5, 1, 1\)"),
+        (make(ops.Thermometer, thresholds=shorts(8)), [REAL_MAP], "expected 'a' to be PIXEL, found REAL"),
+        (make(ops.Thermometer, thresholds=shorts(0)), [PIXEL_MAP], r"expected thresholds of shape \(count,\), found"),
         (make(ops.BinaryConv, weight=floats(5, 4, 1, 1), signed=True, window=UNIT), [SIGN_MAP],
          "expected weight to be bool, found float32"),
         (make(ops.BinaryConv, weight=bits(5, 4, 1, 1), signed=True, window=UNIT), [REAL_MAP],
@@ -255,6 +258,14 @@ def test_the_thresholds_of_digits_ascend():
     verify(graph)
     thresholds[2, 1] = np.nextafter(np.float32(2), np.float32(0))
     with pytest.raises(GraphError, match=r"^y \(Quantize\): expected thresholds that ascend in every channel"):
+        verify(graph)
+
+
+@pytest.mark.parametrize("thresholds", [[3, 2], [-1, 4], [0, 257]])
+def test_thresholds_ascend_and_are_those_of_pixels(thresholds):
+    code = ops.Thermometer(name="bits", inputs=("x",), thresholds=np.array(thresholds, np.int16))
+    graph = Graph("x", PIXEL_MAP, (code, ops.Decode(name="y", inputs=("bits",))), "y")
+    with pytest.raises(GraphError, match=r"^bits \(Thermometer\): expected ascending thresholds from 0 to 256, found"):
         verify(graph)
 
 

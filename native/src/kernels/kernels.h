@@ -179,6 +179,9 @@ struct Kernels {
     // vector multiples of 8 (or its end)
     void (*threshold)(const Shape&, const int32_t* x, const int32_t* threshold, const uint8_t* flip, uint8_t* y,
                       int begin, int end);
+    // bits of pixel >= threshold, `count` thresholds for each channel of the input; begin and end are output channels
+    void (*thermometer)(const Shape& in, const uint8_t* x, const int16_t* thresholds, int count, uint8_t* y, int begin,
+                        int end);
     void (*decode)(const Shape&, Kind kind, const uint8_t* x, float* y, int begin, int end);
     void (*flatten_bits)(const Shape& in, const uint8_t* x, uint8_t* y);  // a plane of a map to one row
 

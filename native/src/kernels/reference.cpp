@@ -313,6 +313,17 @@ void threshold(const Shape& shape, const int32_t* x, const int32_t* threshold, c
     }
 }
 
+void thermometer(const Shape& in, const uint8_t* x, const int16_t* thresholds, int count, uint8_t* y, int begin,
+                 int end) {
+    const Shape out{in.c * count, in.h, in.w};
+    clear_bits(out, y, begin, end);
+    for (int c = begin; c < end; ++c) {
+        for (size_t pixel = 0; pixel < in.pixels(); ++pixel) {
+            put_bit(out, y, c, pixel, x[c / count * in.pixels() + pixel] >= thresholds[c % count]);
+        }
+    }
+}
+
 // What a bit, or the code of a digit, means.
 int value_of(Kind kind, int code) {
     if (kind == Kind::digit) return 2 * code - 3;
@@ -473,7 +484,7 @@ const Kernels& reference_kernels() {
         pixel_conv_bytes, pack_pixel_conv, pixel_conv_scratch_bytes, pixel_conv,
         linear,        mean,
         avg_pool,      max_pool<float>, max_pool<int32_t>, max_pool_bits,
-        elementwise,   threshold,       decode,            flatten_bits,
+        elementwise,   threshold,       thermometer,       decode,        flatten_bits,
         binary_linear, binary_conv,     binary_conv_names,
     };
     return table;

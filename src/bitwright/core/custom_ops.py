@@ -1,4 +1,4 @@
-"""The operators that `torch.export` sees: `bitwright::sign`, `step`, `quantize`, `binary_conv2d` and `binary_linear`.
+"""The operators that `torch.export` sees: `bitwright::sign`, `step`, `quantize`, `thermometer`, and the two layers.
 
 The two layers compute what the packed file computes: the integers of the binarizers' codes are summed exactly, and
 levels and bias follow in float32, one rounding an operation. A network in `eval()` mode therefore equals its export up
@@ -17,6 +17,7 @@ _SCHEMAS = {
     "sign": "(Tensor x) -> Tensor",
     "step": "(Tensor x) -> Tensor",
     "quantize": "(Tensor x) -> Tensor",
+    "thermometer": "(Tensor x, int resolution) -> Tensor",
     "binary_conv2d": "(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, "
     "int groups, bool digits=False) -> Tensor",
     "binary_linear": "(Tensor x, Tensor weight, Tensor? bias, bool digits=False) -> Tensor",
@@ -45,6 +46,20 @@ def _quantize(x: Tensor) -> Tensor:
 
 
 torch.library.register_fake("bitwright::quantize", torch.empty_like)
+
+
+@torch.library.impl("bitwright::thermometer", "CompositeExplicitAutograd")
+def _thermometer(x: Tensor, resolution: int) -> Tensor:
+    level = (x * 255 / resolution).round()
+    steps = torch.arange(round(255 / resolution), dtype=x.dtype, device=x.device).view(-1, 1, 1)
+    return (steps < level.unsqueeze(2)).to(x.dtype).mul_(2).sub_(1).flatten(1, 2)
+
+
+@torch.library.register_fake("bitwright::thermometer")
+def _(x: Tensor, resolution: int) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1] * round(255 / resolution), *x.shape[2:])
+
+
 torch.library.register_fake("bitwright::sign", torch.empty_like)
 torch.library.register_fake("bitwright::step", torch.empty_like)
 
@@ -65,6 +80,15 @@ def quantize(x: Tensor) -> Tensor:
     y = (2q - 3) / 3, where q is the number of `QUANTIZE_AT` that x reaches; 0 goes to +1/3, 2/3 to +1/3, -2/3 to -1.
     """
     return torch.ops.bitwright.quantize(x)
+
+
+def thermometer(x: Tensor, resolution: int) -> Tensor:
+    """The levels of pixels as signs, without a gradient: see `nn.thermometer`.
+
+    Shape:
+        x (N, C, H, W) from 0 to 1; y (N, C * round(255 / resolution), H, W), in x's dtype.
+    """
+    return torch.ops.bitwright.thermometer(x, resolution)
 
 
 def binary_conv2d(

@@ -88,6 +88,7 @@ LAYOUTS: dict[type[ops.Op], Layout] = {
     ops.FixedPoint: Layout(20, ints=("fraction",)),
     ops.Quantize: Layout(21, blobs=(("thresholds", F32),)),
     ops.PixelConv: Layout(22, ints=("window",), blobs=(("weight", I16), ("scale", F32), ("shift", F32))),
+    ops.Thermometer: Layout(23, blobs=(("thresholds", I16),)),
     ops.Multiply: Layout(24),
     ops.Sigmoid: Layout(25),
     ops.Tanh: Layout(26),

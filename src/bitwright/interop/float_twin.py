@@ -267,6 +267,8 @@ def _pointwise(op: ops.Op) -> nn.Module:
             return module
         case ops.Clamp():
             return nn.ReLU() if (op.low, op.high) == (0, np.inf) else nn.Hardtanh(op.low, op.high)
+        case ops.Thermometer():
+            return _Function(partial(_thermometer, thresholds=torch.tensor(op.thresholds)))
         case ops.Decode() | ops.FixedPoint():
             return nn.Identity()
         case ops.AvgPool():
@@ -299,6 +301,10 @@ def _ones_conv(x: Tensor, window: ops.Window, groups: int) -> Tensor:
 
 def _spread(a: Tensor, b: Tensor, function: Callable[..., Tensor]) -> Tensor:
     return function(a, b if b.dim() == a.dim() else b[:, :, None, None])
+
+
+def _thermometer(x: Tensor, thresholds: Tensor) -> Tensor:
+    return (x[:, :, None] >= thresholds[:, None, None]).float().mul_(2).sub_(1).flatten(1, 2)
 
 
 def _pad_channels(x: Tensor, op: ops.PadChannels) -> Tensor:

@@ -216,6 +216,12 @@ def _(op: ops.PixelConv, kinds: list[Kind], x: Array) -> Array:
 
 
 @evaluate.register
+def _(op: ops.Thermometer, kinds: list[Kind], x: Array) -> Array:
+    bits = x[:, :, None] >= op.thresholds[:, None, None]  # (N, C, B, H, W)
+    return bits.reshape(len(x), -1, *x.shape[2:])
+
+
+@evaluate.register
 def _(op: ops.BinaryConv, kinds: list[Kind], x: Array) -> Array:
     if op.gate is not None:
         high, low = (_convolve_bits(op, Kind.SIGN, plane) for plane in (x >= 2, x % 2 == 1))

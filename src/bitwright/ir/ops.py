@@ -192,6 +192,16 @@ class PixelConv(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Thermometer(Op):
+    """bit = pixel >= threshold: each channel of pixels becomes as many signs as there are thresholds.
+
+    Channel c * B + i of the output compares channel c of the input with threshold i of B. No pixel reaches 256.
+    """
+
+    thresholds: Array  # (B,) int16 from 0 to 256, ascending
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BinaryConv(Op):
     """acc = sum over the taps inside the image of a * w; a from the input's kind, w = 2b-1 if signed, else b.
 

@@ -208,6 +208,13 @@ def _(op: ops.PixelConv, *inputs: TensorType) -> TensorType:
 
 
 @output_type.register
+def _(op: ops.Thermometer, *inputs: TensorType) -> TensorType:
+    (x,) = _inputs(op, inputs, (Kind.PIXEL,), rank=3)
+    _check_array(op, "thresholds", op.thresholds, np.int16, ("count",))
+    return TensorType(Kind.SIGN, (x.shape[0] * len(op.thresholds), *x.shape[1:]))
+
+
+@output_type.register
 def _(op: ops.BinaryConv, *inputs: TensorType) -> TensorType:
     (x,) = _inputs(op, inputs, CODES, rank=3)
     shape = _convolve(op, x, op.window, op.groups, op.weight, np.bool_)
@@ -398,12 +405,12 @@ def _check_range(op: Op, field: str, value: int, low: int, high: int) -> None:
 
 
 def _check_array(op: Op, field: str, array: Array, dtype: type[np.generic], shape: tuple[int | str, ...]) -> None:
-    """Check dtype and shape of a parameter; "out" in the shape stands for any number from 1 on."""
+    """Check dtype and shape of a parameter; a word in the shape stands for any number from 1 on."""
     found = getattr(array, "shape", None)
     if found is None or getattr(array, "dtype", None) != dtype:
         raise _refusal(op, f"{field} to be {np.dtype(dtype)}", f"{getattr(array, 'dtype', type(array).__name__)}")
     fits = len(found) == len(shape) and all(
-        want == has or (want == "out" and has >= 1) for want, has in zip(shape, found, strict=True)
+        want == has or (isinstance(want, str) and has >= 1) for want, has in zip(shape, found, strict=True)
     )
     if not fits:
         raise _refusal(op, f"{field} of shape {str(shape).replace(chr(39), '')}", f"{found}")
@@ -427,6 +434,9 @@ def _check_values(op: Op) -> None:
             raise _refusal(op, expected, f"{sums.max()} in filter {sums.argmax()}")
     if isinstance(op, ops.Quantize) and (op.thresholds[1:] < op.thresholds[:-1]).any():
         raise _refusal(op, "thresholds that ascend in every channel", "a lower one behind a higher one")
+    if isinstance(op, ops.Thermometer):
+        if (np.diff(op.thresholds) < 0).any() or not 0 <= op.thresholds[0] <= op.thresholds[-1] <= limits.NO_PIXEL:
+            raise _refusal(op, f"ascending thresholds from 0 to {limits.NO_PIXEL}", f"{op.thresholds.tolist()}")
     for field, value in vars(op).items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32 and not np.isfinite(value).all():
             where = np.unravel_index(int(np.argmin(np.isfinite(value))), value.shape)

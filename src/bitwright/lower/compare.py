@@ -179,7 +179,7 @@ def _exact_signs(graph: Graph, build: Translation) -> dict[str, bool]:
         else:
             moves = isinstance(op, ops.MaxPool | ops.Flatten | ops.Channels | ops.Decode)
             keeps = moves or isinstance(op, ops.LevelSum | ops.Shift | ops.Binarize | ops.Quantize)
-        starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold)
+        starts = isinstance(op, ops.BinaryConv | ops.BinaryLinear | ops.WindowSum | ops.Threshold | ops.Thermometer)
         exact[op.name] = starts or (keeps and all(exact[name] for name in op.inputs))
     return {op.name: exact[op.name] for op in graph.ops if op.name in build.signs}
 

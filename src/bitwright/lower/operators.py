@@ -9,6 +9,7 @@ from torch.fx import Node
 
 from bitwright.lower import arithmetic, functions, layers, pooling, rearranging
 from bitwright.lower.tail import BATCH_NORM
+from bitwright.lower.thermometer import thermometer
 from bitwright.lower.translate import Translation
 
 OPERATORS: dict[str, Callable[[Translation, Node], str]] = {
@@ -44,4 +45,5 @@ OPERATORS: dict[str, Callable[[Translation, Node], str]] = {
     **dict.fromkeys(("aten.clone", "aten.alias", "aten.detach", "aten._to_copy", "aten.contiguous"), rearranging.copy),
     **dict.fromkeys(("aten.pad", "aten.constant_pad_nd"), rearranging.pad),
     "aten.cat": rearranging.cat,
+    "bitwright.thermometer": thermometer,
 }

@@ -201,6 +201,10 @@ def _quantize(build: Translation, call: Node, x: str) -> str:
 def _compare(build: Translation, call: Node, x: str, threshold: np.ndarray, flip: np.ndarray) -> str:
     emit, kind, name = build.emit, SIGNS[operation(call)], build.name(call)
     shape = emit.shape(x)
+    before = emit.ops.get(x)
+    if kind == Kind.SIGN and isinstance(before, ops.Decode) and emit.kind(before.inputs[0]) == kind:
+        if not flip.any() and (threshold > -1).all() and (threshold <= 1).all():  # the sign of a sign is that sign
+            return before.inputs[0]
     if emit.kind(x) == Kind.SUM:
         return emit.add(ops.Threshold(name=name, inputs=(x,), threshold=threshold, flip=flip, kind=kind), kind, shape)
     if flip.any():  # x <= t is -x >= -t

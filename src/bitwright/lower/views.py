@@ -148,6 +148,8 @@ class Views:
 
     def _strided(self, name: str, x: str, index: Tensor) -> str | None:
         """Some channels at every second (third, ...) row and column from the first on: a max-pool of single pixels."""
+        if self.emit.kind(x) == Kind.DIGIT:  # which no op pools
+            return None
         _, height, width = self.emit.shape(x)
         rows, columns = index.shape[1:]
         down = int(index[0, 1, 0] - index[0, 0, 0]) // width if rows > 1 else height

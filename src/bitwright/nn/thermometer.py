@@ -1,35 +1,49 @@
-"""Thermometer: pixels as binary codes, so that the first convolution can be binary too."""
+"""Thermometer: pixels as signs, so that the first convolution can be binary, too."""
 
 from torch import Tensor, nn
 
-from bitwright.core.custom_ops import sign
+from bitwright.core.custom_ops import thermometer
 
 
 class Thermometer(nn.Module):
-    """t_i = +1 where i < round(255 * x / resolution), else -1; i from 0 to round(255 / resolution) - 1.
+    """Each pixel p becomes B signs, of which as many are +1 as the pixel has levels.
 
-    Halves are rounded to even numbers. The codes of the first channel come first. There is no gradient.
+    t_i = +1 if i < round(255 p / resolution) else -1, for i from 0 to B - 1, with B = round(255 / resolution). Ties are
+    rounded to even, and 255 p is rounded to float32 first. There is no gradient.
 
     Shape:
-        x (N, C, H, W) from 0 to 1, result (N, C * round(255 / resolution), H, W).
+        x (N, C, H, W) from 0 to 1, not normalised; y (N, C * B, H, W), the signs of a channel next to each other.
 
     Args:
-        resolution: grey levels, of 255, for each code.
+        resolution: Neighbouring grey values that share a level, from 1 to 128.
 
-    Reference: Zhang et al., "FracBNN: Accurate and FPGA-Efficient Binary Neural Networks with Fractional Activations",
-    FPGA 2021, and the authors' code.
+    Raises:
+        ValueError: If resolution is out of range.
+
+    Example:
+        >>> import torch
+        >>> Thermometer(64)(torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3))[0, :, 0]
+        tensor([[-1.,  1.,  1.],
+                [-1.,  1.,  1.],
+                [-1., -1.,  1.],
+                [-1., -1.,  1.]])
+
+    Reference:
+        Zhang et al., "FracBNN: Accurate and FPGA-Efficient Binary Neural Networks with Fractional Activations", FPGA
+        2021, whose resolution is 8.
     """
 
     def __init__(self, resolution: int = 8) -> None:
+        """Keep the resolution."""
         super().__init__()
+        if not 1 <= resolution <= 128:
+            raise ValueError(f"resolution: expected 1 to 128 grey values a level, found {resolution}.")
         self.resolution = resolution
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode x."""
-        steps = [i + 0.5 for i in range(round(255 / self.resolution))]
-        level = (255 * x / self.resolution).round()
-        return sign(level[:, :, None] - level.new_tensor(steps)[:, None, None]).flatten(1, 2)
+        """The code of a batch of images."""
+        return thermometer(x, self.resolution)
 
     def extra_repr(self) -> str:
-        """The resolution."""
+        """The resolution, where the module is printed."""
         return f"resolution={self.resolution}"
