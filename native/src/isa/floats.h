@@ -52,6 +52,15 @@ inline Floats product(const float& x, Floats v) {
 inline Floats product(const float& x, Floats v) { return x * v; }
 #endif
 
+// Keeps compilers from finishing one sum after another where several are written side by side.
+inline void stay_in_order(Floats& v) {
+#if defined(__x86_64__)
+    asm volatile("" : "+v"(v));
+#elif defined(__aarch64__)
+    asm volatile("" : "+w"(v));
+#endif
+}
+
 inline Floats to_floats(Floats v) { return v; }
 inline Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
 #if defined(__AVX512F__)
@@ -234,6 +243,30 @@ template <class V> inline V evens_first(V v) {
         return __builtin_shufflevector(v, v, 0, 2, 4, 6, 1, 3, 5, 7);
     } else {
         return __builtin_shufflevector(v, v, 0, 2, 1, 3);
+    }
+}
+
+// The even or the odd lanes of a and of b, one part of 16 bytes after another: one instruction. in_order puts those of a
+// before those of b.
+template <bool kOdd, class V> inline V every_other(V a, V b) {
+    constexpr int i = kOdd, j = i + kLanes;
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(a, b, i, i + 2, j, j + 2, i + 4, i + 6, j + 4, j + 6, i + 8, i + 10, j + 8, j + 10,
+                                       i + 12, i + 14, j + 12, j + 14);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(a, b, i, i + 2, j, j + 2, i + 4, i + 6, j + 4, j + 6);
+    } else {
+        return __builtin_shufflevector(a, b, i, i + 2, j, j + 2);
+    }
+}
+
+template <class V> inline V in_order(V v) {
+    if constexpr (kLanes == 16) {
+        return __builtin_shufflevector(v, v, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    } else if constexpr (kLanes == 8) {
+        return __builtin_shufflevector(v, v, 0, 1, 4, 5, 2, 3, 6, 7);
+    } else {
+        return v;
     }
 }
 
