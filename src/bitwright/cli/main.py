@@ -11,6 +11,7 @@ from bitwright.cli.evaluate import evaluate
 from bitwright.cli.export import export
 from bitwright.cli.inspect import inspect_file
 from bitwright.cli.methods import methods
+from bitwright.cli.report import report
 from bitwright.cli.run import run
 from bitwright.cli.train import train
 from bitwright.errors import BitwrightError
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect_file,
     "bench": bench,
     "methods": methods,
+    "report": report,
 }
 
 
