@@ -63,7 +63,7 @@ def escape(text: str) -> str:
     Args:
         text: The text.
     """
-    return " ".join(re.sub(r"([\\`*_<>|\[\]])", r"\\\1", text).split())
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", text).replace("\n", " ")
 
 
 def _cell(text: str, side: str) -> str:
