@@ -4,8 +4,8 @@ Text, formulas, settings, deployed form and what was checked are the words of th
 the binarizer itself, and the results come from the run folders in recipes/. Run it by `make docs` after a change there.
 """
 
-import inspect
 import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ def page(function: Callable[..., Method], about: About, groups: Sequence[Group],
     sections = [
         "<!-- make docs writes this page from the method's file -->",
         f"# {prose(about.title)}",
-        prose(about.changes),
+        sentence(about.changes),
         paragraphs(about.text),
         f"Source: {source}. [All methods](../methods.md).",
         "## Formula",
@@ -127,9 +127,9 @@ def page(function: Callable[..., Method], about: About, groups: Sequence[Group],
         settings_table(settings),
         "## Results",
         results(groups, recipes),
-        f"## Deployed\n\n{prose(about.deployed)}",
-        f"## Checked\n\n{prose(about.checked)}",
-        f"## Reference\n\n{prose(about.reference)}",
+        f"## Deployed\n\n{sentence(about.deployed)}",
+        f"## Checked\n\n{sentence(about.checked)}",
+        f"## Reference\n\n{sentence(about.reference)}",
     ]
     return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
 
@@ -212,10 +212,19 @@ def paragraphs(text: str) -> str:
         text: The text.
     """
     return "\n\n".join(
-        f"```python\n{inspect.cleandoc(part)}\n```" if part.startswith("    ") else prose(part)
+        f"```python\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else prose(part)
         for part in text.split("\n\n")
         if part
     )
+
+
+def sentence(text: str) -> str:
+    """Words as Markdown, the first letter large.
+
+    Args:
+        text: The words.
+    """
+    return prose(text[:1].upper() + text[1:])
 
 
 def prose(text: str) -> str:
