@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from run_folders import own_text
 
-from bitwright.report.page import Page, Sample, Size, write_page
+from bitwright.report.page import LayerMaps, Page, Sample, Size, write_page
+from bitwright.report.table import Table
 
 pytest.importorskip("plotly")
 PAGE = Page(
@@ -17,19 +19,13 @@ PAGE = Page(
     sizes=[Size("float32 checkpoint", 400_000, 0.97), Size("packed file", 9_000, 0.968)],
     density={"features.3": 0.125},
     latency={"bitwright": 0.0625, "PyTorch float32": 1.5},
+    tables=[Table("Runs <all>", ["method", "accuracy"], [["sbnn", "61 %"]], "lr", ["[1] a source"])],
+    layers=[LayerMaps("layers by epoch", ["blocks.7"], {"flips": np.array([[np.nan, 0.4375]])})],
     samples=[
         Sample(np.arange(64, dtype=np.uint8).reshape(8, 8), "seven", "seven"),
         Sample(np.zeros((8, 8, 3), np.uint8), "cat", "dog"),
     ],
 )
-
-
-def own_text(path):
-    """The page without the library that draws the pictures, which is by far its largest part."""
-    scripts = re.compile(r"<script>.*?</script>", re.DOTALL)
-    text = path.read_text(encoding="utf-8")
-    longest = max(scripts.findall(text), key=len)
-    return text.replace(longest, "")
 
 
 def test_page_shows_everything_it_was_given(tmp_path):
@@ -44,6 +40,11 @@ def test_page_shows_everything_it_was_given(tmp_path):
         "12.5 %",
         "0.0625",
         "dog, not cat",
+        "Runs &lt;all&gt;",
+        "61 %",
+        "[1] a source",
+        "blocks.7",
+        "[[null,0.4375]]",
     ):
         assert expected in text
 
@@ -66,7 +67,7 @@ def test_samples_are_the_images_themselves(tmp_path):
 def test_empty_parts_are_left_out(tmp_path):
     text = own_text(write_page(tmp_path / "report.html", Page("Nothing yet")))
     assert "<h1>Nothing yet</h1>" in text
-    assert "<h2>" not in text and "<table>" not in text
+    assert "<h2>" not in text and "<table" not in text
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):

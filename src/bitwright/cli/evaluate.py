@@ -54,6 +54,7 @@ def evaluate(
         result: dict[str, Any] = {
             "accuracy": float((logits.argmax(1) == labels).mean()),
             "images": len(images),
+            "bytes": file.stat().st_size,
             "images_per_s": len(images) / seconds,
             "threads": threads,
             "batch": batch,

@@ -12,6 +12,7 @@ from bitwright.cli.export import export
 from bitwright.cli.import_ import import_weights
 from bitwright.cli.inspect import inspect_file
 from bitwright.cli.methods import methods
+from bitwright.cli.report import report
 from bitwright.cli.run import run
 from bitwright.cli.train import train
 from bitwright.errors import BitwrightError
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench,
     "methods": methods,
     "import": import_weights,
+    "report": report,
 }
 
 

@@ -11,7 +11,7 @@ from bitwright.cli.output import need, print_json, print_table
 from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
-    from bitwright.methods.about import About, Curve
+    from bitwright.methods.about import About, Curve, Part
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -32,7 +32,7 @@ def methods(
     """
     need("torch", "train", "bw methods")
     from bitwright import methods as catalogue
-    from bitwright.methods.about import activation_curves, describe_method
+    from bitwright.methods.about import activation_curves, describe_method, describe_parts
 
     found = {key: describe_method(getattr(catalogue, key)) for key in catalogue.__all__}
     if name is None:
@@ -45,14 +45,15 @@ def methods(
         near = get_close_matches(name, found, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
         raise BitwrightError(f"there is no method {name!r}; {hint}")
-    curves = activation_curves(getattr(catalogue, name)())
+    method = getattr(catalogue, name)()
+    parts, curves = describe_parts(method), activation_curves(method)
     if json:
         drawn = [
             {key: value if key == "progress" else value.tolist() for key, value in vars(c).items()} for c in curves
         ]
-        print_json({**asdict(found[name]), "activation": drawn})
+        print_json({**asdict(found[name]), "parts": [asdict(part) for part in parts], "activation": drawn})
         return
-    _print_one(found[name], curves)
+    _print_one(found[name], parts, curves)
 
 
 def _print_list(found: list["About"]) -> None:
@@ -61,10 +62,12 @@ def _print_list(found: list["About"]) -> None:
     print("bw methods NAME shows one: settings, formula, derivative, what was checked")
 
 
-def _print_one(about: "About", curves: list["Curve"]) -> None:
+def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> None:
     print(f"{about.title}: {about.changes}\n")
     if about.text:
         print(f"{about.text}\n")
+    for part in parts:
+        print(f"{part.role.capitalize()}, {part.name}: {part.text}\n")
     for label, text in (("Deployed", about.deployed), ("Checked", about.checked), ("Reference", about.reference)):
         print(f"{label}: {text}\n")
     print(f"bw.methods.{about.name}\n{about.settings}\n")

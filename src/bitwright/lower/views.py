@@ -15,7 +15,7 @@ from torch.fx import Node
 
 from bitwright.ir import ops
 from bitwright.ir.limits import MAX_WINDOW
-from bitwright.ir.ops import Window
+from bitwright.ir.ops import Kind, Window
 from bitwright.lower.capture import argument, evaluate, operation, refusal, sample_shape
 from bitwright.lower.emit import Emitter
 from bitwright.lower.tail import VIEWS

@@ -15,6 +15,7 @@ from bitwright.core.hooks import set_progress
 from bitwright.core.method import Method
 
 _PARTS = ("Deployed", "Checked", "Reference")
+_SECTION = re.compile(r"^(Shape|Args|Attributes|Returns|Raises|Examples?|Reference):", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,79 @@ def _joined(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """An argument of a method: its default as Python writes it, and what the docstring says of it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def describe_settings(function: Callable[..., Method]) -> tuple[str, list[Setting]]:
+    """What a method's docstring says before its sections, and of each argument.
+
+    Args:
+        function: Of the catalogue, `bw.methods`.
+
+    Raises:
+        ValueError: The docstring lacks an argument.
+    """
+    document = inspect.getdoc(function) or ""
+    found = re.search(r"^Args:\n((?: {4}.*\n?)+)", document, re.MULTILINE)
+    entries = re.split(r"^ {4}(\w+): ", found.group(1), flags=re.MULTILINE)[1:] if found else []
+    meanings = {name: _joined(text) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+    parameters = inspect.signature(function).parameters
+    missing = [name for name in parameters if name not in meanings]
+    if missing:
+        raise ValueError(f"{function.__module__}.{function.__name__}: its docstring lacks {', '.join(missing)}")
+    settings = [Setting(name, _written(p.default), meanings[name]) for name, p in parameters.items()]
+    return _before_sections(document), settings
+
+
+def _written(default: object) -> str:
+    return default.__name__ if inspect.isfunction(default) else repr(default)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a method puts into a layer.
+
+    Attributes:
+        role: What it acts on: "weights", "inputs" or "output".
+        name: The module, with its settings where they fit in a line.
+        text: What its docstring says before its sections: the formula.
+    """
+
+    role: str
+    name: str
+    text: str
+
+
+def describe_parts(method: Method) -> list[Part]:
+    """The formulas of a method: those of the modules that it makes, in their own words.
+
+    Args:
+        method: The method.
+    """
+    layer = nn.Conv2d(16, 16, 3)
+    made = {"weights": method.weight(layer), "inputs": method.activation(layer)}
+    if method.rescale is not None:
+        made["output"] = method.rescale(layer)
+    return [_part(role, module) for role, module in made.items()]
+
+
+def _part(role: str, module: nn.Module) -> Part:
+    if isinstance(module, nn.Identity):
+        return Part(role, "Identity()", "They stay real.")
+    name = repr(module) if "\n" not in repr(module) else type(module).__name__
+    return Part(role, name, _before_sections(inspect.getdoc(type(module)) or ""))
+
+
+def _before_sections(document: str) -> str:
+    return _SECTION.split(document, maxsplit=1)[0].strip()
+
+
+@dataclass(frozen=True)
 class Curve:
     """What a binarizer gives at some values, and the derivative that the backward pass takes there.
 
@@ -122,9 +196,9 @@ def activation_curves(
     for share in progress:
         set_progress(binarizer, share)
         given = x.view(1, -1, 1, 1).clone().requires_grad_()  # one channel a value: no statistics are shared
-        result = binarizer(given)
-        (slope,) = torch.autograd.grad(result.sum(), given)
-        curve = Curve(share, x, result.detach().flatten(), slope.flatten())
+        result = binarizer(given).flatten()
+        slopes = [torch.autograd.grad(y, given, retain_graph=True)[0].flatten()[i] for i, y in enumerate(result)]
+        curve = Curve(share, x, result.detach(), torch.stack(slopes))
         if not any(
             torch.equal(curve.slope, seen.slope) and torch.equal(curve.forward, seen.forward) for seen in curves
         ):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitwright.report.table import Table, to_html
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -24,6 +26,10 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
 h1 { font-size: 1.7em; line-height: 1.2; } h2 { font-size: 1.2em; margin: 1.8em 0 0.4em; }
 table { border-collapse: collapse; width: 100%; } td { padding: 0.3em 0; border-bottom: 1px solid #ddd; }
 td + td { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { font-size: 12px; line-height: 1.3; } .wide th { text-align: left; vertical-align: bottom; }
+.wide th, .wide td { padding: 0.3em 0.5em 0.3em 0; border-bottom: 1px solid #ddd; }
+.wide .words { text-align: left; } .wide .number { text-align: right; white-space: nowrap; }
+.note { font-size: 13px; margin: 0.5em 0; }
 .samples { display: flex; flex-wrap: wrap; gap: 12px; } .samples figure { margin: 0; width: 72px; text-align: center; }
 .samples img { width: 72px; height: 72px; object-fit: contain; image-rendering: pixelated; background: #eee; }
 .samples figcaption { font-size: 13px; line-height: 1.3; } .wrong { color: #b00020; font-weight: 700; }
@@ -57,27 +63,46 @@ class Size:
 
 
 @dataclass(frozen=True)
+class LayerMaps:
+    """What was measured in each layer and epoch, one small picture for each measure.
+
+    Args:
+        title: The heading.
+        layers: Names of the L layers.
+        maps: (L, E) values by what they are, NaN where there is none; epochs are counted from 1.
+    """
+
+    title: str
+    layers: Sequence[str]
+    maps: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Page:
     """What a page shows; empty parts are left out.
 
     Args:
         title: The heading.
         introduction: One paragraph under it.
-        facts: The table: what, and how much.
+        facts: What, and how much.
+        tables: Tables of many columns.
         curves: For each picture, its lines: name to (x, y) points, over epochs.
         sizes: Accuracy against size.
         density: Share of effective connections, by layer, each of [0, 1].
         latency: Milliseconds an image, by what ran.
+        layers: What was measured in layers and epochs.
         samples: Images with predictions.
     """
 
     title: str
     introduction: str = ""
     facts: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
     sizes: Sequence[Size] = ()
     density: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
+    layers: Sequence[LayerMaps] = ()
     samples: Sequence[Sample] = ()
 
 
@@ -94,8 +119,10 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     Raises:
         OSError: If it cannot be written.
     """
-    sections = [_table(page.facts), *(_curves(title, lines) for title, lines in page.curves.items())]
-    sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency), _samples(page.samples)]
+    sections = [_table(page.facts), *map(to_html, page.tables)]
+    sections += [_curves(title, lines) for title, lines in page.curves.items()]
+    sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency)]
+    sections += [*map(_layer_maps, page.layers), _samples(page.samples)]
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -134,12 +161,16 @@ def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> s
 
     figure = go.Figure()
     for index, (name, points) in enumerate(lines.items()):
-        line = {"color": _COLORS[index % len(_COLORS)], "dash": _DASHES[index % len(_DASHES)]}
+        turn, color = divmod(index, len(_COLORS))
+        line = {"color": _COLORS[color], "dash": _DASHES[(color + turn) % len(_DASHES)]}
         figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode="lines", line=line)
     last = max((x for points in lines.values() for x, _ in points), default=0)
     figure.update_xaxes(title="epoch", dtick=max(1, round(last / 10)))
     figure.update_layout(showlegend=len(lines) > 1)
-    return _picture(title, figure)
+    if len(lines) <= len(_COLORS):
+        return _picture(title, figure)
+    figure.update_layout(legend={"orientation": "h", "y": -0.2, "font": {"size": 12}})
+    return _picture(title, figure, height=340 + 14 * len(lines))
 
 
 def _sizes(sizes: Sequence[Size]) -> str:
@@ -177,6 +208,35 @@ def _latency(latency: Mapping[str, float]) -> str:
     return _bars("Time an image, ms (one thread)", latency, labels) if latency else ""
 
 
+def _layer_maps(found: LayerMaps) -> str:
+    from plotly.subplots import make_subplots
+
+    columns = 2
+    lines = -(-len(found.maps) // columns)
+    height = 80 + lines * (50 + 14 * len(found.layers))
+    figure = make_subplots(
+        lines,
+        columns,
+        shared_yaxes=True,
+        subplot_titles=list(found.maps),
+        horizontal_spacing=0.14,
+        vertical_spacing=50 / height,
+    )
+    for index, values in enumerate(found.maps.values()):
+        row, col = index // columns + 1, index % columns + 1
+        (x_axis,), (y_axis,) = figure.select_xaxes(row=row, col=col), figure.select_yaxes(row=row, col=col)
+        middle = sum(y_axis.domain) / 2
+        bar = {"x": x_axis.domain[1], "y": middle, "len": 0.9 / lines, "thickness": 8, "tickfont_size": 10}
+        z = [[None if np.isnan(value) else float(f"{value:.4g}") for value in layer] for layer in values]
+        epochs = list(range(1, values.shape[1] + 1))
+        grey = {"colorscale": "Greys", "colorbar": bar}
+        figure.add_heatmap(z=z, x=epochs, y=list(found.layers), row=row, col=col, **grey)
+    figure.update_yaxes(autorange="reversed", automargin=True, tickfont_size=10, dtick=1)
+    figure.update_xaxes(tickfont_size=10)
+    figure.update_annotations(font_size=13)
+    return _picture(found.title, figure, height=height, margin_top=30)
+
+
 def _bars(title: str, values: Mapping[str, float], labels: Mapping[str, str]) -> str:
     import plotly.graph_objects as go
 
@@ -198,10 +258,10 @@ def _bars(title: str, values: Mapping[str, float], labels: Mapping[str, str]) ->
     return _picture(title, figure, height=110 + 28 * len(names))
 
 
-def _picture(title: str, figure: "Figure", height: int = 340) -> str:
+def _picture(title: str, figure: "Figure", height: int = 340, margin_top: int = 10) -> str:
     import plotly.io
 
-    margin = {"l": 60, "r": 40, "t": 10, "b": 50}
+    margin = {"l": 60, "r": 40, "t": margin_top, "b": 50}
     figure.update_layout(template="simple_white", width=_WIDTH, height=height, margin=margin, font={"size": 14})
     drawing = plotly.io.to_html(
         figure, full_html=False, include_plotlyjs=False, config={"displaylogo": False, "displayModeBar": False}

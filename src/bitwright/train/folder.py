@@ -13,13 +13,12 @@ from typing import Any
 import torch
 
 from bitwright.errors import RunError
+from bitwright.report.runs import LAYERS as LAYERS
+from bitwright.report.runs import METRICS as METRICS
+from bitwright.report.runs import RECIPE, RESULTS
 from bitwright.report.timing import describe_machine
 
-RECIPE = "recipe.toml"
-METRICS = "metrics.csv"
-LAYERS = "layers.csv"
 LOG = "log.txt"
-RESULTS = "results.json"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 

@@ -1,0 +1,222 @@
+"""Run folders read back: what each run was and what it came to. Runs that differ in their seed alone form a group."""
+
+import csv
+import json
+import math
+import statistics
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitwright.errors import RunError
+
+RECIPE = "recipe.toml"
+METRICS = "metrics.csv"
+LAYERS = "layers.csv"
+RESULTS = "results.json"
+PACKED = "packed.json"  # what `bw eval --json` said of the packed file
+BENCH = "bench.json"  # what `bw bench --json` said of it
+
+_NEEDED = {"accuracy": float, "epochs": int, "seconds": float, "seed": int}
+_WORDS = ("title", "note", "seed", "machine")  # of a recipe, in which runs of one group may differ
+_ONE_SOURCE = ("cifar10", "cifar100", "mnist")  # kinds of data that are the same in every folder
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Attributes:
+        folder: The folder.
+        recipe: The recipe as it was resolved.
+        results: What `results.json` holds.
+        metrics: A row for each epoch, those of several stages one after another.
+        layers: A row for each binary layer and epoch, likewise; empty if the run has no such file.
+        bytes: Of the packed file, where there is one.
+        packed_accuracy: Accuracy of the packed file, where it was measured.
+        ms_per_image: Time of the packed file for one image, where it was measured.
+    """
+
+    folder: Path
+    recipe: Row
+    results: Row
+    metrics: tuple[Row, ...]
+    layers: tuple[Row, ...]
+    bytes: int | None
+    packed_accuracy: float | None
+    ms_per_image: float | None
+
+    @property
+    def data(self) -> str:
+        """The data set: its kind, and where that does not say all, its path."""
+        source = str(self.recipe["data"]["source"])
+        kind = source.partition(":")[0]
+        return kind if kind in _ONE_SOURCE else source
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done, in all stages."""
+        stages = self.results.get("stages")
+        return sum(stage["epochs"] for stage in stages) if stages else self.results["epochs"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one recipe, each with another seed; at least one.
+
+    Attributes:
+        runs: The runs.
+    """
+
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        """One of the runs, for what they share."""
+        return self.runs[0]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Share of the test images that each run classifies rightly."""
+        return [run.results["accuracy"] for run in self.runs]
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation of the accuracies; None for one run."""
+        return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
+
+    def mean(self, value: Callable[[Run], float | None]) -> float | None:
+        """The mean over the runs that have a value; None where none has.
+
+        Args:
+            value: Takes it from a run.
+        """
+        found = [x for x in map(value, self.runs) if x is not None and math.isfinite(x)]
+        return statistics.fmean(found) if found else None
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run folder.
+
+    Args:
+        folder: What `bw train` wrote; `packed.json` and `bench.json` beside its files are read too.
+
+    Raises:
+        RunError: If the folder is no run, the run has no results yet, or a file in it is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is no folder; name run folders, which bw train writes")
+    for name in (RECIPE, RESULTS):
+        if not (folder / name).is_file():
+            known = name == RESULTS and (folder / METRICS).is_file()
+            hint = f"go on with it: bw train --resume {folder}" if known else "name run folders, which bw train writes"
+            raise RunError(f"{folder} is no {'finished ' if known else ''}run, it has no {name}; {hint}")
+    recipe, results = _read_recipe(folder / RECIPE), _read_results(folder / RESULTS)
+    packed, bench = _read_json(folder / PACKED), _read_json(folder / BENCH)
+    parts = [folder / stage["name"] for stage in results.get("stages", ())] or [folder]
+    return Run(
+        folder=folder,
+        recipe=recipe,
+        results=results,
+        metrics=_one_after_another([_read_rows(part / METRICS, ("epoch", "accuracy")) for part in parts]),
+        layers=_one_after_another([_read_rows(part / LAYERS, ("epoch", "layer")) for part in parts]),
+        bytes=packed.get("bytes", _packed_size(folder)),
+        packed_accuracy=packed.get("accuracy"),
+        ms_per_image=bench.get("bitwright", {}).get("median_ms") if bench.get("batch") == 1 else None,
+    )
+
+
+def find_runs(root: str | Path) -> list[Path]:
+    """The run folders below a folder, in the order of their names; the stages of a run belong to it.
+
+    Args:
+        root: Where to look.
+    """
+    found = sorted(path.parent for path in Path(root).rglob(RESULTS) if (path.parent / RECIPE).is_file())
+    return [folder for folder in found if folder.parent not in found]
+
+
+def group_runs(runs: Iterable[Run]) -> list[Group]:
+    """Put runs together whose recipes differ in nothing but seed, machine, title, note, and where the data set lies.
+
+    Runs that did not get equally far stay apart. The order is that of the first run of each group.
+
+    Args:
+        runs: The runs.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        same = {key: value for key, value in run.recipe.items() if key not in _WORDS}
+        same["data"] = {**same["data"], "source": run.data}
+        groups.setdefault(json.dumps([same, run.epochs], sort_keys=True, default=str), []).append(run)
+    return [Group(tuple(sorted(group, key=lambda run: run.results["seed"]))) for group in groups.values()]
+
+
+def _read_recipe(path: Path) -> Row:
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError and TOMLDecodeError are
+        raise RunError(f"{path}: expected a recipe, found no TOML: {error}") from error
+    for table, key in (("data", "source"), ("network", "name"), ("method", "name")):
+        if not isinstance(recipe.get(table), dict) or key not in recipe[table]:
+            raise RunError(f"{path}: expected a recipe, found no {table}.{key}")
+    return recipe
+
+
+def _read_results(path: Path) -> Row:
+    results = _read_json(path)
+    for key, kind in _NEEDED.items():
+        value = results.get(key)
+        if not isinstance(value, int | kind) or isinstance(value, bool):
+            raise RunError(f"{path}: {key} must be a number, found {value!r}")
+    return results
+
+
+def _read_json(path: Path) -> Row:
+    """What a JSON file holds; nothing where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are
+        raise RunError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Rows of a CSV file, numbers as such; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return [{**{column: row[column] for column in columns}, **_numbers(row)} for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: expected the columns {', '.join(columns)} and numbers, found {error}") from error
+
+
+def _numbers(row: Mapping[str, str]) -> Row:
+    values = {key: value if key == "layer" else float(value) for key, value in row.items()}
+    return {**values, "epoch": int(row["epoch"])}
+
+
+def _one_after_another(parts: Sequence[list[Row]]) -> tuple[Row, ...]:
+    """The rows of all stages, epochs counted on."""
+    rows: list[Row] = []
+    for part in parts:
+        start = rows[-1]["epoch"] + 1 if rows else 0
+        rows += [{**row, "epoch": start + row["epoch"]} for row in part]
+    return tuple(rows)
+
+
+def _packed_size(folder: Path) -> int | None:
+    """Bytes of the packed file in a folder that holds exactly one."""
+    files = list(folder.glob("*.bw"))
+    return files[0].stat().st_size if len(files) == 1 else None
