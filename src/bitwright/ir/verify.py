@@ -434,9 +434,8 @@ def _check_values(op: Op) -> None:
             raise _refusal(op, expected, f"{sums.max()} in filter {sums.argmax()}")
     if isinstance(op, ops.Quantize) and (op.thresholds[1:] < op.thresholds[:-1]).any():
         raise _refusal(op, "thresholds that ascend in every channel", "a lower one behind a higher one")
-    if isinstance(op, ops.Thermometer):
-        if (np.diff(op.thresholds) < 0).any() or not 0 <= op.thresholds[0] <= op.thresholds[-1] <= limits.NO_PIXEL:
-            raise _refusal(op, f"ascending thresholds from 0 to {limits.NO_PIXEL}", f"{op.thresholds.tolist()}")
+    if isinstance(op, ops.Thermometer) and (np.diff(op.thresholds, prepend=0, append=limits.NO_PIXEL) < 0).any():
+        raise _refusal(op, f"ascending thresholds from 0 to {limits.NO_PIXEL}", f"{op.thresholds.tolist()}")
     for field, value in vars(op).items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32 and not np.isfinite(value).all():
             where = np.unravel_index(int(np.argmin(np.isfinite(value))), value.shape)

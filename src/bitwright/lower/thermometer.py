@@ -18,7 +18,11 @@ def thermometer(build: Translation, call: Node) -> str:
     """
     source, emit = call.args[0], build.emit
     normalize = emit.ops.get(build.names[build.program.input])
-    if source is not build.program.input or emit.kind(emit.input) != Kind.PIXEL or not isinstance(normalize, ops.Affine):
+    if (
+        source is not build.program.input
+        or emit.kind(emit.input) != Kind.PIXEL
+        or not isinstance(normalize, ops.Affine)
+    ):
         raise refusal(call, "its input is not the file's pixels", "the first layer, with pixels=((0, ...), (1, ...))")
     scale, shift = normalize.scale, 0 if normalize.shift is None else normalize.shift
     values = torch.arange(NO_PIXEL).float().view(-1, 1).numpy() * scale + shift  # (256, C), as in the file

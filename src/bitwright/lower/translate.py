@@ -202,9 +202,9 @@ def _compare(build: Translation, call: Node, x: str, threshold: np.ndarray, flip
     emit, kind, name = build.emit, SIGNS[operation(call)], build.name(call)
     shape = emit.shape(x)
     before = emit.ops.get(x)
-    if kind == Kind.SIGN and isinstance(before, ops.Decode) and emit.kind(before.inputs[0]) == kind:
-        if not flip.any() and (threshold > -1).all() and (threshold <= 1).all():  # the sign of a sign is that sign
-            return before.inputs[0]
+    keeps_signs = not flip.any() and bool((threshold > -1).all() and (threshold <= 1).all())
+    if keeps_signs and isinstance(before, ops.Decode) and kind == emit.kind(before.inputs[0]) == Kind.SIGN:
+        return before.inputs[0]
     if emit.kind(x) == Kind.SUM:
         return emit.add(ops.Threshold(name=name, inputs=(x,), threshold=threshold, flip=flip, kind=kind), kind, shape)
     if flip.any():  # x <= t is -x >= -t

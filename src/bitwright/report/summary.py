@@ -12,9 +12,9 @@ from bitwright.ir.verify import infer
 
 COUNTING_RULE = (
     "For one image. bops: binary multiply-adds, output pixels x taps of a filter x filters, taps outside the image "
-    "counted like the others; digits count twice, gated or not; a window sum is one filter a group. flops: multiply-adds "
-    "of other convolutions and linear layers, counted in the same way. Pooling and elementwise ops are not counted. "
-    "ops = bops / 64 + flops."
+    "counted like the others; digits count twice, gated or not; a window sum is one filter a group. flops: "
+    "multiply-adds of other convolutions and linear layers, counted in the same way. Pooling and elementwise ops are "
+    "not counted. ops = bops / 64 + flops."
 )
 
 _BINARY = (ops.BinaryConv, ops.BinaryLinear)
