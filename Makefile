@@ -15,7 +15,7 @@ help:
 	@echo "make native-test  the engine alone, every instruction set this machine has: kernels against plain loops, models"
 	@echo "make test-neon    the same for aarch64 with NEON, cross-compiled and emulated by QEMU"
 	@echo "make test-dispatch  which instruction set emulated x86-64 processors get, and its models"
-	@echo "make bench   time layers and whole networks in turn with other libraries; adds rows to benchmarks/results"
+	@echo "make bench   time layers, networks and training in turn with other libraries; adds rows to benchmarks/results"
 	@echo "make plots   draw the plots and tables of docs/benchmarks.md from these rows"
 
 setup: $(STAMP)
@@ -84,6 +84,7 @@ bench: setup build/tools/bench_peak
 	$(BIN)/bw bench --suite layers --output benchmarks/results/layers.csv
 	$(BIN)/bw bench --suite networks --output benchmarks/results/networks.csv
 	build/tools/bench_peak > benchmarks/results/peaks.csv
+	$(BIN)/python benchmarks/train_step.py
 
 build/tools/bench_peak: $(STAMP)
 	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja

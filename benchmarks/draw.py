@@ -42,7 +42,7 @@ def main(
     Args:
         isa: Our instruction set; by default that of the last row.
         environment: The limits put on peers, as in the column of that name; by default those of the last row.
-        results: The folder of the rows: layers.csv, networks.csv, peaks.csv.
+        results: The folder of the rows: layers.csv, networks.csv, peaks.csv, train_step.csv.
         page: The page.
     """
     layers = select(read_rows(results / "layers.csv"), isa, environment)
@@ -61,6 +61,7 @@ def main(
         figure.write_image(folder / f"{name}.svg")
         image = f"![{figure.layout.title.text}]({folder.name}/{name}.svg)"
         text = fill(text, name, "\n\n".join(filter(None, [tables.get(name), image])))
+    text = fill(text, "training", training_table(read_rows(results / "train_step.csv")))
     page.write_text(text, encoding="utf-8")
 
 
@@ -173,6 +174,23 @@ def table(rows: Sequence[Row]) -> str:
     versions = [" ".join(found) for found in names(rows, "peer", "peer_version") if found[0]]
     limits = f"limits: {first['environment'] or 'none'}"
     return "\n".join([", ".join([*about, *versions, limits]) + ":", "", *("| " + " | ".join(c) + " |" for c in lines)])
+
+
+def training_table(rows: Sequence[Row]) -> str:
+    """A training step of each method, the float network's in the same turns, and their ratio: the last of each.
+
+    Only rows of the setting and the machine that the last row has count.
+    """
+    about = ("cpu", "vectors", "torch", "network", "threads", "batch", "environment")
+    last = {row["method"]: row for row in rows if all(row[column] == rows[-1][column] for column in about)}
+    lines = [["method", "step", "float", "ratio"], ["---", "--:", "--:", "--:"]]
+    for method, row in sorted(last.items(), key=lambda item: float(item[1]["ratio"])):
+        times = [f"{float(row[column]):.0f}" for column in ("median_ms", "float_median_ms")]
+        lines.append([f"`{method}`", *times, f"{float(row['ratio']):.2f}"])
+    cpu, vectors, torch, network, threads, batch, limits = (rows[-1][column] for column in about)
+    setting = f"{network}, batch {batch}, {threads} thread{'s' if threads != '1' else ''}"
+    head = f"{cpu} ({vectors}), torch {torch}, {setting}, limits: {limits or 'none'}:"
+    return "\n".join([head, "", *("| " + " | ".join(cells) + " |" for cells in lines)])
 
 
 def fill(page: str, name: str, text: str) -> str:

@@ -88,9 +88,22 @@ def test_the_roofline_counts_work_and_bytes(draw) -> None:
     assert figure.data[0].y[0] == pytest.approx(macs / 2 / 1e3)
 
 
+def test_the_training_table_holds_the_last_row_of_each_method(draw) -> None:
+    about = {"cpu": "a cpu", "vectors": "avx2", "torch": "2", "network": "n", "threads": "1", "environment": ""}
+
+    def step(method: str, median: str, batch: str = "32") -> dict[str, str]:
+        times = {"median_ms": median, "float_median_ms": "200.4", "ratio": str(float(median) / 200.4)}
+        return {**about, "batch": batch, "method": method, **times}
+
+    rows = [step("a", "300"), step("a", "260.2"), step("b", "220"), step("c", "100", batch="8"), step("d", "250")]
+    lines = draw.training_table(rows).splitlines()
+    assert lines[0] == "a cpu (avx2), torch 2, n, batch 32, 1 thread, limits: none:"
+    assert lines[4:] == ["| `b` | 220 | 200 | 1.10 |", "| `d` | 250 | 200 | 1.25 |", "| `a` | 260 | 200 | 1.30 |"]
+
+
 def test_the_page_has_a_place_for_each_table(draw) -> None:
     page = (SCRIPT.parents[1] / "docs" / "benchmarks.md").read_text()
-    for name in ("layers", "networks", "density", "roofline"):
+    for name in ("layers", "networks", "density", "roofline", "training"):
         page = draw.fill(page, name, f"table of {name}")
         page = draw.fill(page, name, f"table of {name}, again")
     assert page.count("table of layers") == page.count("table of networks, again") == 1
