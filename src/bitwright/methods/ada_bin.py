@@ -10,14 +10,16 @@ Checked: numbers of the authors' code; form="paper" against the paper's formula 
 Reference: Tu et al., "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets", ECCV 2022.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, LevelPair
+from bitwright.core.custom_ops import sign
 from bitwright.core.estimators import approx_sign
 from bitwright.core.method import Method
+from bitwright.core.standardise import standardise
 
 Form = Literal["code", "paper"]
 
@@ -43,11 +45,8 @@ class FittedLevels(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Binarize w."""
-        dims = tuple(range(1, w.dim()))
-        beta = w.mean(dims, keepdim=True)
-        centred = w - beta
-        alpha = centred.square().mean(dims, keepdim=True).sqrt()
-        return alpha * self.sign(centred / alpha) + beta
+        v, alpha, beta = standardise(w, w[0].numel())
+        return torch.addcmul(beta, alpha, self.sign(v))
 
 
 class LearnedLevels(LevelPair):

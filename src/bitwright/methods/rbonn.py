@@ -40,8 +40,8 @@ class _Bilinear(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         w, s, binary = ctx.saved_tensors
         (g,) = grads
-        error = ctx.weight * (w - binary)
-        to_s = (g * w - error * (ctx.c * sign(w))).sum_to_size(s.shape)
+        error = (w - binary).mul_(ctx.weight)
+        to_s = (g * w).addcmul_(error, sign(w), value=-ctx.c).sum_to_size(s.shape)
         return error.addcmul_(g, s.expand_as(g)), to_s, None, None
 
 

@@ -7,27 +7,20 @@ Checked: numbers of the authors' code.
 Reference: Xu et al., "ReCU: Reviving the Dead Weights in Binary Neural Networks", ICCV 2021.
 """
 
-from math import exp, log, sqrt
+from math import exp, log
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import Sign
-from bitwright.core.estimators import approx_sign, identity
+from bitwright.core.estimators import approx_sign, sign
 from bitwright.core.hooks import Scheduled
 from bitwright.core.method import Method
+from bitwright.core.standardise import along, inner, spread_of, standardise
 from bitwright.nn.rescale import ChannelScale
 
 EPSILON = 1e-5
-
-
-def variance(centred: Tensor) -> Tensor:
-    """Variance along all axes but the first, divisor n - 1, of a tensor whose mean there is 0."""
-    return centred.square().sum(tuple(range(1, centred.dim())), keepdim=True) / (centred[0].numel() - 1)
-
-
-def centre(x: Tensor) -> Tensor:
-    """Subtract the mean along all axes but the first."""
-    return x - x.mean(tuple(range(1, x.dim())), keepdim=True)
 
 
 def laplace_quantile(v: Tensor, tau: float) -> Tensor:
@@ -62,14 +55,37 @@ class RectifiedClamp(nn.Module, Scheduled):
 
     def forward(self, w: Tensor) -> Tensor:
         """Binarize w."""
-        w = centre(w)
-        v = w * (2 * sqrt(2) / (variance(w) + EPSILON).sqrt())
+        v, _, _ = standardise(w, 8 * (w[0].numel() - 1), EPSILON / 8)  # 8 = (2*sqrt(2))^2
         bound = laplace_quantile(v.detach(), self.tau)
-        return identity(v.clamp(-bound, bound))
+        return sign(v, slope=lambda v: v.abs().le_(bound))
 
     def extra_repr(self) -> str:
         """Where the schedule stands."""
         return f"tau={self.tau:.4g}"
+
+
+class _OverDeviation(torch.autograd.Function):
+    """x / sqrt(var + 1e-5) over each sample, the deviation and the mean; only the first has a gradient.
+
+    With <a, b> the sum of products over n - 1 and u the result: dL/dx = (g - <g, u> * (u - mean / deviation)) / deviation.
+    """
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean = x.mean(along(x), keepdim=True)
+        deviation = spread_of(x - mean, x[0].numel() - 1, EPSILON)
+        return x / deviation, deviation, mean
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output)
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        u, deviation, mean = ctx.saved_tensors
+        share = inner(grads[0], u) / (u[0].numel() - 1)
+        return (grads[0] + share * mean / deviation).addcmul_(u, share, value=-1).div_(deviation)
 
 
 class StandardizedSign(Sign):
@@ -81,7 +97,7 @@ class StandardizedSign(Sign):
 
     def forward(self, x: Tensor) -> Tensor:
         """Binarize x."""
-        return super().forward(x / (variance(centre(x)) + EPSILON).sqrt() if self.training else x)
+        return super().forward(_OverDeviation.apply(x)[0] if self.training else x)
 
 
 def recu(tau_start: float = 0.85, tau_end: float = 0.99) -> Method:

@@ -44,9 +44,10 @@ def corrected_gradient(w: Tensor, grad: Tensor) -> Tensor:
         w, grad and the result (out, ...); n and alpha = mean(abs(w)) belong to a filter.
     """
     dims = tuple(range(1, w.dim()))
-    s = sign(w)
-    through_scale = s * (grad * s).mean(dims, keepdim=True)
-    return through_scale + w.abs().mean(dims, keepdim=True) * grad * (w.abs() <= 1)
+    s, magnitude = sign(w), w.abs()
+    alpha = magnitude.mean(dims, keepdim=True)
+    through_scale = s.mul_((grad * s).mean(dims, keepdim=True))
+    return magnitude.le_(1).mul_(grad).mul_(alpha).add_(through_scale)
 
 
 def paper_gradient(w: Tensor, grad: Tensor) -> Tensor:
