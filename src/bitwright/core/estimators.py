@@ -115,7 +115,12 @@ def approx_sign(x: Tensor) -> Tensor:
 
     Reference: Liu et al., "Bi-Real Net", ECCV 2018, equation 3.
     """
-    return sign(x, slope=lambda x: x.abs().mul_(-2).add_(2).clamp_(min=0))
+    return sign(x, slope=triangle)
+
+
+def triangle(x: Tensor) -> Tensor:
+    """The slope of `approx_sign`, a new tensor: max(0, 2 - 2*abs(x))."""
+    return x.abs().mul_(-2).add_(2).clamp_(min=0)
 
 
 def ede(x: Tensor, t: float, k: float) -> Tensor:

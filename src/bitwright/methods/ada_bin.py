@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, LevelPair
 from bitwright.core.custom_ops import sign
-from bitwright.core.estimators import approx_sign
+from bitwright.core.estimators import approx_sign, triangle
 from bitwright.core.method import Method
 from bitwright.core.standardise import standardise
 
@@ -49,6 +49,33 @@ class FittedLevels(nn.Module):
         return torch.addcmul(beta, alpha, self.sign(v))
 
 
+class _Levels(torch.autograd.Function):
+    """alpha * (s + shift) with s = sign(u) and u = (x - beta) / alpha; and u, which has no gradient.
+
+    The shift is beta, or, in the paper's form, beta / alpha.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, alpha: Tensor, beta: Tensor, paper: bool) -> tuple[Tensor, Tensor]:
+        u = (x - beta).div_(alpha)
+        return sign(u).add_(beta / alpha if paper else beta).mul_(alpha), u
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        _, alpha, beta, ctx.paper = inputs
+        ctx.save_for_backward(alpha, beta, *output)
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        alpha, beta, y, u = ctx.saved_tensors
+        g, total = grads[0], grads[0].sum()
+        to_x = triangle(u).mul_(g)  # the factor alpha of the result and 1/alpha of u cancel
+        along_levels = (g * y).sum() - (beta * total if ctx.paper else 0)
+        to_beta = (total if ctx.paper else alpha * total) - to_x.sum()
+        return to_x, along_levels / alpha - (to_x * u).sum(), to_beta, None
+
+
 class LearnedLevels(LevelPair):
     """alpha * (s + beta) with s = sign((x - beta) / alpha), alpha and beta learned, at first 1 and 0: one pair a layer.
 
@@ -78,6 +105,12 @@ class LearnedLevels(LevelPair):
     def shift(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The middle of the levels, over `scale`."""
         return self.beta if self.form == "code" else self.beta / self.alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Binarize x."""
+        if not self.training:
+            return super().forward(x)
+        return _Levels.apply(x, self.alpha, self.beta, self.form == "paper")[0]  # type: ignore[no-any-return]
 
     def codes(self, x: Tensor) -> Tensor:
         """sign((x - beta) / alpha)."""
