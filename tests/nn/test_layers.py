@@ -123,19 +123,24 @@ def test_mixed_precision_trains_and_evaluates() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("mode", ["training", "mixed precision", "deployed"])
 @pytest.mark.parametrize("method", COMPILED.values(), ids=COMPILED)
-def test_layers_compile_without_a_graph_break(method: Method, training: bool, mixed: bool) -> None:
-    layer = binarize(nn.Conv2d(4, 3, 3), method, where=EVERY).train(training)
+def test_layers_compile_without_a_graph_break(method: Method, mode: str) -> None:
+    layer = binarize(nn.Conv2d(4, 3, 3), method, where=EVERY).train(mode != "deployed")
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 4, 5, 5)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+    found = []
+    for call in (compiled, layer):
         torch.manual_seed(1)
-        y = compiled(x)
-        torch.manual_seed(1)
-        assert torch.equal(y, layer(x))
+        layer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode == "mixed precision"):
+            y = call(x)
+        y.float().square().sum().backward()
+        found.append((y, layer.weight.grad))
+    (y, grad), (plain_y, plain_grad) = found
+    assert torch.equal(y, plain_y)
+    torch.testing.assert_close(grad, plain_grad)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, while tracing
