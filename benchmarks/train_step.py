@@ -7,6 +7,8 @@ Example: python benchmarks/train_step.py --methods recu ada_bin
 """
 
 import copy
+import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 import bitwright as bw
 from bitwright.bench.item import Setting
 from bitwright.bench.rows import add_rows, environment
-from bitwright.report.timing import alternate, describe_machine
+from bitwright.report.timing import Timing, describe_machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -30,6 +32,7 @@ def main(
     batch: int = 32,
     threads: int = 1,
     runs: int = 5,
+    patience_s: float = 40.0,
     width: int = 64,
 ) -> None:
     """Print a line for each method and add a row to the file.
@@ -39,7 +42,8 @@ def main(
         output: The file of the rows; None writes none.
         batch: Images in a step.
         threads: Of PyTorch.
-        runs: Steps of each side that are timed, after two that are not.
+        runs: Steps of each side that are timed, after one that is not.
+        patience_s: Seconds after which a method gets no further run; it has had one at least.
         width: Channels of the first stage.
     """
     torch.set_num_threads(threads)
@@ -47,16 +51,16 @@ def main(
     plain = bw.zoo.resnet18(width=width)
     images, labels = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
     float_step = training_step(copy.deepcopy(plain), images, labels)
+    float_step()
     for name in methods:
         net = bw.binarize(copy.deepcopy(plain), getattr(bw.methods, name)())
-        times = alternate({"float": float_step, name: training_step(net, images, labels)}, runs=runs, warmup=1)
-        ours, theirs = times[name], times["float"]
+        ours, theirs = in_turn(training_step(net, images, labels), float_step, runs, patience_s)
         row: dict[str, Any] = {
             **environment(Setting(threads, batch)),
             "torch": describe_machine().versions["torch"],
             "network": "resnet18" if width == 64 else f"resnet18 of width {width}",
             "method": name,
-            "runs": runs,
+            "runs": ours.runs,
             "median_ms": round(ours.median_ms, 1),
             "min_ms": round(ours.min_ms, 1),
             "float_median_ms": round(theirs.median_ms, 1),
@@ -67,6 +71,25 @@ def main(
         print(f"{name:20} {row['median_ms']:8.1f} ms, float {row['float_median_ms']:8.1f} ms: {row['ratio']:.2f}")
         if output is not None:
             add_rows(output, [row])
+
+
+def in_turn(
+    ours: Callable[[], None], theirs: Callable[[], None], runs: int, patience_s: float
+) -> tuple[Timing, Timing]:
+    """Time two calls in turn, after one of ours to warm up, until both had all their runs or patience is at its end."""
+    ours()
+    times: list[tuple[float, float]] = []
+    while len(times) < runs and (not times or sum(map(sum, times)) < 1e3 * patience_s):
+        times.append((milliseconds(ours), milliseconds(theirs)))
+    first, second = (Timing(statistics.median(side), min(side), len(side)) for side in zip(*times, strict=True))
+    return first, second
+
+
+def milliseconds(call: Callable[[], None]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - start)
 
 
 def training_step(net: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:

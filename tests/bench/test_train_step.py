@@ -40,6 +40,12 @@ def test_one_row_for_each_method(script, tmp_path, capsys) -> None:
     assert capsys.readouterr().out.count("float") == 2
 
 
+def test_a_slow_method_has_fewer_runs(script) -> None:
+    ours, theirs = script.in_turn(lambda: None, lambda: None, 3, 0.0)
+    assert (ours.runs, theirs.runs) == (1, 1)
+    assert script.in_turn(lambda: None, lambda: None, 3, 10.0)[0].runs == 3
+
+
 def test_a_step_trains_and_projects(script) -> None:
     torch = pytest.importorskip("torch")
     from bitwright import binarize, methods, zoo

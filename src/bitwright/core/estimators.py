@@ -135,7 +135,9 @@ def ede(x: Tensor, t: float, k: float) -> Tensor:
     """
 
     def slope(x: Tensor) -> Tensor:
-        s = x.abs().mul_(-2 * t).sigmoid_()  # 1 - tanh(u)^2 = 4*s*(1 - s) with s = sigmoid(-2*abs(u)), in a third of the time
+        s = (
+            x.abs().mul_(-2 * t).sigmoid_()
+        )  # 1 - tanh(u)^2 = 4*s*(1 - s) with s = sigmoid(-2*abs(u)), in a third of the time
         return s.addcmul_(s, s, value=-1).mul_(4 * k * t)
 
     return sign(x, slope)

@@ -1,6 +1,6 @@
 """Standardised tensors: each filter, or each sample, centred and divided by its spread, with the gradient in one piece.
 
-Written as single operations, the same takes three times the passes over memory, and training notices.
+Differentiated operation by operation, the same takes several times the passes over memory.
 """
 
 from math import sqrt
@@ -21,6 +21,11 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _Standardise(torch.autograd.Function):
+    """With <a, b> the inner product over the divisor, and g, s and m the gradients of v, spread and mean.
+
+    dL/dx = (g - mean(g) - v * (<g, v> - spread * s / divisor)) / spread + m / n
+    """
+
     @staticmethod
     def forward(x: Tensor, divisor: float, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
         mean = x.mean(along(x), keepdim=True)
@@ -49,7 +54,9 @@ def spread_of(centred: Tensor, divisor: float, epsilon: float) -> Tensor:
 
 
 def standardise(x: Tensor, divisor: float, epsilon: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """v = (x - mean) / spread with spread = sqrt(sum((x - mean)^2) / divisor + epsilon), along all axes but the first.
+    """Centre and divide by the spread, along all axes but the first.
+
+    v = (x - mean) / spread, spread = sqrt(sum((x - mean)^2) / divisor + epsilon)
 
     Args:
         x: filters or samples; without epsilon, the values of none may be all equal.

@@ -67,7 +67,8 @@ class RectifiedClamp(nn.Module, Scheduled):
 class _OverDeviation(torch.autograd.Function):
     """x / sqrt(var + 1e-5) over each sample, the deviation and the mean; only the first has a gradient.
 
-    With <a, b> the sum of products over n - 1 and u the result: dL/dx = (g - <g, u> * (u - mean / deviation)) / deviation.
+    With <a, b> the inner product over n - 1, u the result and d the deviation:
+    dL/dx = (g - <g, u> * (u - mean / d)) / d.
     """
 
     @staticmethod

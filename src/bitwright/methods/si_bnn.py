@@ -42,7 +42,9 @@ class _Window(torch.autograd.Function):
         x, threshold, scale = ctx.saved_tensors
         centred = x - threshold
         u = centred * scale
-        inside = torch.ops.aten.hardtanh_backward(grads[0], u, -ctx.rho, 1)  # one pass, where masks take five times as long
+        inside = torch.ops.aten.hardtanh_backward(
+            grads[0], u, -ctx.rho, 1
+        )  # one pass, where masks take five times as long
         to_x = inside * scale
         to_scale = centred.mul_(inside).sum_to_size(scale.shape)
         return to_x, -to_x.sum_to_size(threshold.shape), to_scale, None
