@@ -47,7 +47,6 @@ def test_overrides_come_last():
         ("optimizer=3", "optimizer must be a table"),
         ("published=86.5", "published must be an accuracy between 0 and 1, found 86.5"),
         ("published=0.865", "paper must be the source of what is published, found ''"),
-        ("published_epochs=-1", "published_epochs must be 0 or more, found -1"),
         ("data.std=[0.0]", "data.std must be positive"),
         ("data.mean=[0.5]", "as many numbers as data.std"),
         ("schedule.warmup=4", "schedule.warmup must be fewer than epochs"),

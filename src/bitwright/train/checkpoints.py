@@ -129,7 +129,6 @@ PUBLISHED = {
 title = "AdaBin, ResNet-20 on CIFAR-10: the weights of its authors"
 paper = "Tu, Chen, Ren and Wang, ECCV 2022 (arXiv 2208.08084)"
 published = 0.881
-published_epochs = 400
 epochs = 400
 network = {name = "resnet20", shortcut = "subsample", nonlinearity = "maxout"}
 method = {name = "ada_bin"}
@@ -144,7 +143,6 @@ method = {name = "ada_bin"}
 title = "ResNet-20 on CIFAR-10, real weights and activations"
 paper = "He et al., CVPR 2016"
 published = 0.9173
-published_epochs = 200
 epochs = 200
 network = {name = "resnet20", shortcut_every = 2, shortcut = "subsample", nonlinearity = "relu", head = "plain"}
 method = {name = "none"}

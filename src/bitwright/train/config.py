@@ -194,7 +194,7 @@ class Recipe:
         title: What this is, in a line.
         paper: Where it comes from, and the published figure with it: authors, venue, year, and which table.
         published: Accuracy, from 0 to 1, that the source states, or None where it states none that could be verified.
-        published_epochs: Epochs of the source's own training, 0 where unknown; fewer make a run one of a short budget.
+        short: Whether this is a short budget: far less than the source's training, so that its figure is no goal.
         note: Deviations from the source, and why.
         seed: Of the initial weights, the order of the images, and the augmentation.
         epochs: Passes over the training images.
@@ -219,7 +219,7 @@ class Recipe:
     title: str
     paper: str = ""
     published: float | None = None
-    published_epochs: int = 0
+    short: bool = False
     note: str = ""
     seed: int = 0
     epochs: int
@@ -242,7 +242,6 @@ class Recipe:
         figure = self.published
         _check("published", figure, figure is None or 0 < figure < 1, "an accuracy between 0 and 1")
         _check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
-        _check("published_epochs", self.published_epochs, self.published_epochs >= 0, "0 or more")
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
         tapped = bool(self.teacher.features) and self.machine.compile
