@@ -32,6 +32,7 @@ RECIPES = DOCS.parent / "recipes"
 
 _COLORS = ("#1f4e79", "#c55a11", "#548235")
 _DASHES = ("solid", "dash", "dot")  # told apart in grey, too
+_SIZE = (760, 280)  # pixels
 _INDEX = """# Methods
 
 Each method is one file in [src/bitwright/methods](../src/bitwright/methods) and fits any network:
@@ -186,20 +187,15 @@ def draw() -> None:
     names = list(methods.__all__)
     drawn = [picture(getattr(methods, name)()) for name in names]
     files = [DOCS / "methods" / f"{name}.svg" for name in names]
-    plotly.io.write_images(drawn, files)
-    for (
-        file
-    ) in files:  # names of clip paths are drawn by lot; without them a picture that did not change stays as it is
-        text = file.read_text(encoding="utf-8")
-        file.write_text(_numbered(text), encoding="utf-8")
+    plotly.io.write_images(drawn, files, width=_SIZE[0], height=_SIZE[1])
+    for file in files:
+        file.write_text(_without_lot(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _numbered(text: str) -> str:
-    """An SVG text with plotly's random names numbered."""
-    found = dict.fromkeys(re.findall(r"(?:defs-|topdefs-|clip|legend)([0-9a-f]{6})", text))
-    for number, name in enumerate(found):
-        text = text.replace(name, f"p{number}")
-    return text
+def _without_lot(text: str) -> str:
+    """An SVG text less the name that plotly draws by lot, so that a picture that did not change stays as it is."""
+    found = re.search(r'id="defs-([0-9a-f]{6})"', text)
+    return text.replace(found.group(1), "plot") + "\n" if found else text
 
 
 def picture(method: Method) -> "Figure":
@@ -222,10 +218,10 @@ def picture(method: Method) -> "Figure":
             "mode": "lines",
         }
         if number == 0 or not alike:
-            figure.add_scatter(y=curve.forward.tolist(), showlegend=False, row=1, col=1, **look)
-        figure.add_scatter(y=curve.slope.tolist(), showlegend=len(curves) > 1, row=1, col=2, **look)
+            figure.add_scatter(y=curve.forward.tolist(), uid=f"y{number}", showlegend=False, row=1, col=1, **look)
+        figure.add_scatter(y=curve.slope.tolist(), uid=f"d{number}", showlegend=len(curves) > 1, row=1, col=2, **look)
     margin = {"l": 40, "r": 20, "t": 40, "b": 40}
-    return figure.update_layout(template="simple_white", width=760, height=280, margin=margin, font={"size": 12})
+    return figure.update_layout(template="simple_white", margin=margin, font={"size": 12})
 
 
 def paragraphs(text: str) -> str:
