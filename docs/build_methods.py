@@ -187,7 +187,7 @@ def draw() -> None:
     names = list(methods.__all__)
     drawn = [picture(getattr(methods, name)()) for name in names]
     files = [DOCS / "methods" / f"{name}.svg" for name in names]
-    plotly.io.write_images(drawn, files, width=_SIZE[0], height=_SIZE[1])
+    plotly.io.write_images(drawn, [*files], width=_SIZE[0], height=_SIZE[1])
     for file in files:
         file.write_text(_without_lot(file.read_text(encoding="utf-8")), encoding="utf-8")
 
