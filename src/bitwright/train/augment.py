@@ -9,6 +9,8 @@ from torch import Tensor
 
 from bitwright.train.config import Augmentation, Loss
 
+CROSS_ENTROPY = Loss()
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -22,7 +24,7 @@ class Targets:
     others: Tensor | None = None
     weight: float = 1.0
 
-    def loss(self, logits: Tensor, settings: Loss = Loss()) -> Tensor:
+    def loss(self, logits: Tensor, settings: Loss = CROSS_ENTROPY) -> Tensor:
         """The loss, mean over the batch: weight * L(labels) + (1 - weight) * L(others).
 
         L is the cross-entropy, or the mean over the classes of max(0, 1 - t * logit)^2 with t = 1 for the label's class

@@ -89,7 +89,7 @@ def apply_overrides(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> di
 
 
 def merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables with others laid over them, key by key; but a table with a `name` replaces a whole one that has a `name` too.
+    """Tables with others laid over them, key by key; but a table with a `name` replaces one that has a `name` too.
 
     Args:
         tables: As `parse` returns them; left as they are.

@@ -82,7 +82,7 @@ def vgg_small(
     size: int = 32,
     nonlinearity: Nonlinearity = "hardtanh",
 ) -> VGGSmall:
-    """VGG-Small: w-w-MP-2w-2w-MP-4w-4w-MP-FC of 3x3 convolutions, each followed by (pool,) batch norm and a non-linearity.
+    """VGG-Small: w-w-MP-2w-2w-MP-4w-4w-MP-FC of 3x3 convolutions, each with (pool,) batch norm and non-linearity.
 
     With the defaults 4.57 million weights are binary. The first convolution and the linear layer stay real.
 
