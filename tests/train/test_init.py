@@ -8,9 +8,8 @@ from bitwright.train.init import INITIALIZERS
 
 
 @pytest.mark.parametrize(
-    ("name", "conv", "linear"), [("kaiming", sqrt(2 / 360), sqrt(2 / 500)), ("fan_out", sqrt(2 / 270), 0.01),
-                                 ("inverse", 1 / 360, 1 / 500)],
-)  # fmt: skip
+    ("name", "conv", "linear"), [("kaiming", sqrt(2 / 360), sqrt(2 / 500)), ("fan_out", sqrt(2 / 270), 0.01)]
+)
 def test_the_spread_of_fresh_weights(name, conv, linear):
     net = nn.Sequential(nn.Conv2d(40, 30, 3), nn.BatchNorm2d(30), nn.Flatten(), nn.Linear(500, 20))
     bias = net[3].bias.detach().clone()

@@ -81,6 +81,11 @@ def _loss(net: torch.nn.Module, stage: Recipe, x: torch.Tensor, targets: Targets
     return teacher.step(net, net, x, lambda logits: targets.loss(logits, stage.loss))[1]
 
 
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("recipe.toml")), ids=_name)
+def test_recipes_of_runs_are_still_read(path):
+    build_network(read_recipe(path))
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=_name)
 def test_recipes_lie_where_their_method_says(path):
     method = read_recipe(path).method.name

@@ -257,7 +257,7 @@ class Recipe:
     data: Data
     network: Choice
     method: Choice
-    init: Literal["default", "kaiming", "fan_out", "inverse"] = "default"
+    init: Literal["default", "kaiming", "fan_out"] = "default"
     binary: Literal["both", "activations", "weights"] = "both"
     start: str = ""
     stages: tuple[dict[str, Any], ...] = ()

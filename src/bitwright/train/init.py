@@ -24,12 +24,6 @@ def fan_out(net: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def inverse(net: nn.Module) -> None:
-    """N(0, 1 / n^2), n the weights of one filter, as in Si-BNN's code; biases stay."""
-    for layer in _layers(net):
-        nn.init.normal_(layer.weight, std=1 / layer.weight[0].numel())
-
-
 def _layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     return [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
@@ -38,5 +32,4 @@ INITIALIZERS: dict[str, Callable[[nn.Module], None]] = {
     "default": lambda net: None,
     "kaiming": kaiming,
     "fan_out": fan_out,
-    "inverse": inverse,
 }

@@ -98,9 +98,10 @@ def merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     result = dict(tables)
     for key, value in changes.items():
         before = result.get(key)
-        tables_both = isinstance(value, dict) and isinstance(before, dict)
-        together = tables_both and not ("name" in value and "name" in before)
-        result[key] = {**before, **value} if together else value  # pyright: ignore[reportGeneralTypeIssues]
+        if isinstance(value, dict) and isinstance(before, dict) and not ("name" in value and "name" in before):
+            result[key] = {**before, **value}
+        else:
+            result[key] = value
     return result
 
 
