@@ -19,9 +19,9 @@ import tyro
 from bitwright import methods
 from bitwright.core.method import Method
 from bitwright.methods.about import About, Part, activation_curves, describe_method, describe_parts
-from bitwright.report.comparison import compare
+from bitwright.report.comparison import SHORT, compare
 from bitwright.report.runs import Group, find_runs, group_runs, read_run
-from bitwright.report.table import Table, escape, to_markdown
+from bitwright.report.table import escape, to_markdown
 from bitwright.train import Recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -138,46 +138,45 @@ def settings_table(about: About) -> str:
 
 
 def results(groups: Sequence[Group], recipes: Mapping[str, Recipe]) -> list[str]:
-    """The table of the runs, that of the published figures, and links to the logs and to the recipes.
+    """The table of the runs, links to their logs, and the recipes with what their sources state.
 
     Args:
         groups: The runs, by recipe.
         recipes: The recipes, by their path below recipes/.
     """
     parts = []
+    stated = any(recipe.published is not None for recipe in recipes.values())
     if groups:
         folders = [run.folder.relative_to(RECIPES).as_posix() for group in groups for run in group.runs]
         parts.append(to_markdown(compare(groups)))
         parts.append(f"Logs: {', '.join(f'[{folder}](../../recipes/{folder})' for folder in folders)}.")
-    published = figures([recipe for recipe in recipes.values() if recipe.published is not None])
-    if published.rows:
-        parts.append(
-            "Published figures, not measured here:" if groups else "No run is recorded yet. Published figures only:"
-        )
-        parts.append(to_markdown(published))
-    elif not groups:
-        parts.append("No run is recorded yet, and no published figure.")
+    else:
+        parts.append(f"No run is recorded yet{': the figures below are published ones only' if stated else ''}.")
     if recipes:
-        lines = [f"- [{path}](../../recipes/{path}): {prose(recipe.title)}" for path, recipe in recipes.items()]
-        parts.append("\n".join(["Recipes:", "", *lines]))
+        parts.append(recipe_table(recipes, stated))
     return parts
 
 
-def figures(recipes: Sequence[Recipe]) -> Table:
-    """What the sources of recipes state of their whole training.
+def recipe_table(recipes: Mapping[str, Recipe], stated: bool) -> str:
+    """The recipes, and what the source of each states of its own network and its whole training.
 
     Args:
-        recipes: Those that have a published figure; a short one counts where no other has its figure.
+        recipes: The recipes, by their path below recipes/.
+        stated: Whether any source states a figure.
     """
-    rows: dict[tuple[str, ...], str] = {}
-    for recipe in sorted(recipes, key=lambda recipe: recipe.short):
-        data, accuracy = recipe.data.source.partition(":")[0], f"{100 * (recipe.published or 0):.2f} %"
+    columns = ["recipe", "epochs", *(["accuracy (published, full budget)", "source"] if stated else [])]
+    lines = [f"| {' | '.join(columns)} |", f"| --- | --: |{' --: | --- |' if stated else ''}"]
+    for path, recipe in recipes.items():
         epochs = sum(int(stage.get("epochs", recipe.epochs)) for stage in recipe.stages) or recipe.epochs
-        rows.setdefault((recipe.network.name, data, accuracy, recipe.paper), "" if recipe.short else str(epochs))
-    columns = ["network", "data", "accuracy (published)", "source", "its epochs"]
-    return Table(
-        "Published", columns, [[*row, epochs] for row, epochs in rows.items()], "llrlr"
-    ).without_empty_columns()
+        cells = [
+            f"[{prose(recipe.title)}](../../recipes/{path})",
+            f"{epochs}, {SHORT}" if recipe.short else str(epochs),
+        ]
+        if stated:
+            figure = recipe.published
+            cells += ["", ""] if figure is None else [f"{100 * figure:.2f} %", prose(recipe.paper)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def draw() -> None:

@@ -47,17 +47,23 @@ def test_links_lead_somewhere(script) -> None:
 
 
 def test_without_a_run_published_figures_stand_alone(script) -> None:
-    text = "\n".join(script.results([], {"a.toml": parse_recipe(SHORT), "b.toml": parse_recipe(FULL)}))
-    assert "No run is recorded yet. Published figures only:" in text
-    assert "| resnet20 | cifar10 | 86.50 % | Author, Venue 2020, table 3 | 400 |" in text
-    assert text.count("86.50 %") == 1 and "[b.toml](../../recipes/b.toml): Method X, whole" in text
-    assert script.results([], {}) == ["No run is recorded yet, and no published figure."]
+    text = "\n".join(script.results([], {"a.toml": parse_recipe(FULL), "b.toml": parse_recipe(SHORT)}))
+    assert text.startswith("No run is recorded yet: the figures below are published ones only.")
+    figure = "| 86.50 % | Author, Venue 2020, table 3 |"
+    assert f"| [Method X, whole](../../recipes/a.toml) | 400 {figure}" in text
+    assert f"| [Method X, whole](../../recipes/b.toml) | 3, short budget {figure}" in text
+
+
+def test_nothing_published_is_said_in_no_column(script) -> None:
+    assert script.results([], {}) == ["No run is recorded yet."]
+    plain = FULL.replace("published = 0.865", "")
+    assert script.results([], {"a.toml": parse_recipe(plain)})[1].splitlines()[0] == "| recipe | epochs |"
 
 
 def test_measured_stands_before_published_and_says_that_it_is_short(script) -> None:
     folder = DOCS.parent / "recipes" / "sbnn" / "cifar10-resnet20-95"
     text = "\n".join(script.results(group_runs([read_run(folder)]), {"a.toml": parse_recipe(SHORT)}))
-    assert text.index("57.09 %") < text.index("Published figures, not measured here:") < text.index("86.50 %")
+    assert text.index("57.09 %") < text.index("accuracy (published") < text.index("86.50 %")
     assert "6, short budget" in text and "[sbnn/cifar10-resnet20-95](" in text
 
 
