@@ -75,11 +75,13 @@ def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> No
     for part in parts:
         print(f"{part.role.capitalize()}, {part.name}: {part.text}\n")
     print("The input binarizer and the derivative that the backward pass takes, at the initial parameters:")
-    for curve in curves:
+    alike = all(curve.forward.equal(curves[0].forward) for curve in curves)
+    for number, curve in enumerate(curves):
         when = "" if len(curves) == 1 else f", progress {curve.progress:g}"
         low, high = curve.values[0].item(), curve.values[-1].item()
-        print(f"  forward{when}, {curve.forward.min():g} to {curve.forward.max():g}")
-        print(f"  {low:+g} {_bars(curve.forward.tolist())} {high:+g}")
+        if number == 0 or not alike:
+            print(f"  forward{'' if alike else when}, {curve.forward.min():g} to {curve.forward.max():g}")
+            print(f"  {low:+g} {_bars(curve.forward.tolist())} {high:+g}")
         print(f"  derivative{when}, 0 to {curve.slope.max():.3g}")
         print(f"  {low:+g} {_bars([0.0, *curve.slope.tolist()])[1:]} {high:+g}")
     print(f"\n{about.call}\n\n{about.summary}\n")
