@@ -81,6 +81,22 @@ def test_a_stage_starts_from_the_weights_the_one_before_kept(staged, tmp_path):
             torch.testing.assert_close(after[name], value)
 
 
+def test_a_stage_may_start_anew_or_from_an_earlier_one_and_learn_from_it(tmp_path):
+    recipe = tiny_recipe(
+        "optimizer.lr=1e-30",
+        'stages=[{name = "real", method = {name = "none"}, network = {name = "vgg_small", width = 6}, epochs = 1}, '
+        '{name = "new", start = "", epochs = 1, teacher = {source = "stage:real", features = ["features.1"]}}, '
+        '{name = "again", start = "stage:real", network = {width = 6}, epochs = 1}]',
+    )
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    assert run.finished and [stage.name for stage in sorted(run.folder.glob("?-*"))] == ["1-real", "2-new", "3-again"]
+    settings = [read_recipe(run.folder / name / "recipe.toml") for name in ("2-new", "3-again")]
+    real = str(run.folder / "1-real" / "model.safetensors")
+    assert [(s.start, s.teacher.source) for s in settings] == [("", real), (real, "")]
+    before, after = (load_file(run.folder / name / "model.safetensors") for name in ("1-real", "3-again"))
+    torch.testing.assert_close(after["features.3.weight"], before["features.3.weight"])
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_stopped_run_goes_on_to_the_same_weights(staged, tmp_path, epochs):
     half = train(tiny_recipe(*TWO), tmp_path / "run", data=tiny_data(), stop_after=epochs, progress=False)
@@ -103,19 +119,3 @@ def test_starting_weights_of_another_network_are_refused(staged, tmp_path):
     recipe = tiny_recipe(f"start={staged.folder}", "network.width=6")
     with pytest.raises(RunError, match="do not fit the recipe's network"):
         train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
-
-
-def test_a_stage_may_start_anew_or_from_an_earlier_one_and_learn_from_it(tmp_path):
-    recipe = tiny_recipe(
-        "optimizer.lr=1e-30",
-        'stages=[{name = "real", method = {name = "none"}, network = {name = "vgg_small", width = 6}, epochs = 1}, '
-        '{name = "new", start = "", epochs = 1, teacher = {source = "stage:real", features = ["features.1"]}}, '
-        '{name = "again", start = "stage:real", network = {width = 6}, epochs = 1}]',
-    )
-    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
-    assert run.finished and [stage.name for stage in sorted(run.folder.glob("?-*"))] == ["1-real", "2-new", "3-again"]
-    settings = [read_recipe(run.folder / name / "recipe.toml") for name in ("2-new", "3-again")]
-    real = str(run.folder / "1-real" / "model.safetensors")
-    assert [(s.start, s.teacher.source) for s in settings] == [("", real), (real, "")]
-    before, after = (load_file(run.folder / name / "model.safetensors") for name in ("1-real", "3-again"))
-    torch.testing.assert_close(after["features.3.weight"], before["features.3.weight"])
