@@ -41,7 +41,15 @@ def test_a_table_with_a_name_replaces_the_whole_table():
         ('[{name = "a"}, {name = "a"}]', "a name of its own"),
         ('[{name = "a", epoch = 2}]', "stages.a: unknown key epoch; did you mean epochs"),
         ('[{name = "a", binary = "none"}]', "stages.a: binary must be one of"),
-        ('[{name = "a", start = "x"}]', "a stage cannot have the key start"),
+        ('[{name = "a", stages = []}]', "a stage cannot have the key stages"),
+        (
+            '[{name = "a"}, {name = "b", start = "stage:b"}]',
+            "stages.b: start must be a stage before this one, of a, found",
+        ),
+        (
+            '[{name = "a", teacher = {source = "stage:b"}}, {name = "b"}]',
+            "teacher.source must be a stage before this one",
+        ),
     ],
 )
 def test_a_wrong_stage_is_named_before_anything_runs(stages, message):
@@ -71,6 +79,22 @@ def test_a_stage_starts_from_the_weights_the_one_before_kept(staged, tmp_path):
     for name, value in before.items():
         if name.endswith("weight"):
             torch.testing.assert_close(after[name], value)
+
+
+def test_a_stage_may_start_anew_or_from_an_earlier_one_and_learn_from_it(tmp_path):
+    recipe = tiny_recipe(
+        "optimizer.lr=1e-30",
+        'stages=[{name = "real", method = {name = "none"}, network = {name = "vgg_small", width = 6}, epochs = 1}, '
+        '{name = "new", start = "", epochs = 1, teacher = {source = "stage:real", features = ["features.1"]}}, '
+        '{name = "again", start = "stage:real", network = {width = 6}, epochs = 1}]',
+    )
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    assert run.finished and [stage.name for stage in sorted(run.folder.glob("?-*"))] == ["1-real", "2-new", "3-again"]
+    settings = [read_recipe(run.folder / name / "recipe.toml") for name in ("2-new", "3-again")]
+    real = str(run.folder / "1-real" / "model.safetensors")
+    assert [(s.start, s.teacher.source) for s in settings] == [("", real), (real, "")]
+    before, after = (load_file(run.folder / name / "model.safetensors") for name in ("1-real", "3-again"))
+    torch.testing.assert_close(after["features.3.weight"], before["features.3.weight"])
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
