@@ -6,7 +6,6 @@ the binarizer itself, and the results come from the run folders in recipes/. Run
 
 import re
 import textwrap
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from bitwright.report.comparison import compare
 from bitwright.report.runs import Group, find_runs, group_runs, read_run
 from bitwright.report.svg import Line, Panel, draw_panels
 from bitwright.report.table import escape, to_markdown
+from bitwright.train import read_recipe
 
 DOCS = Path(__file__).resolve().parent
 RECIPES = DOCS.parent / "recipes"
@@ -75,14 +75,13 @@ def build() -> dict[str, str]:
 
 
 def find_recipes(root: Path) -> list[Recipe]:
-    """The recipe files below a folder, in the order of their paths; the copies in run folders are none.
+    """The recipe files in the folders of a folder, in the order of their paths.
 
     Args:
         root: The folder.
     """
-    files = sorted(path for path in root.rglob("*.toml") if path.name != "recipe.toml")
-    read = [(path, tomllib.loads(path.read_text(encoding="utf-8"))) for path in files]
-    return [Recipe(r["title"], path.relative_to(root).as_posix(), r["method"]["name"]) for path, r in read]
+    read = [(path, read_recipe(path)) for path in sorted(root.glob("*/*.toml"))]
+    return [Recipe(r.title, path.relative_to(root).as_posix(), r.method.name) for path, r in read]
 
 
 def index(found: Sequence[About]) -> str:
