@@ -43,7 +43,7 @@ def trained(
 
     Args:
         x: Digits over 3.
-        weight: The binarized weight.
+        weight: The binarized weight, or in a first step of training a real one.
         threshold: Of each output channel.
         bias: Added at the end.
         geometry: Stride, padding, dilation and groups.
@@ -72,11 +72,20 @@ def deployed(
     return torch.ops.bitwright.gated_conv2d(x, weight, threshold, bias, *geometry, sparse)
 
 
-def open_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
-    """Where the gates are open, as 0 and 1: (N, out, H', W')."""
+def trained_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
+    """Where the gates of `trained` are open: (N, out, H', W') bool."""
+    return F.conv2d(_high_plane(x), weight, None, *geometry) * (2 / 3) - threshold.view(-1, 1, 1) > 0
+
+
+def deployed_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
+    """Where the gates of `deployed` are open: (N, out, H', W') bool.
+
+    Raises:
+        LoweringError: A filter's levels are not -a and +a.
+    """
     levels = gated_levels(weight)
     high = _sums(_high_plane(x), levels, geometry)
-    return is_open(high, levels.scale.view(-1, 1, 1), threshold.to(high.dtype).view(-1, 1, 1)).to(x.dtype)
+    return is_open(high, levels.scale.view(-1, 1, 1), threshold.to(high.dtype).view(-1, 1, 1))
 
 
 def is_open(high: Tensor, scale: Tensor, threshold: Tensor) -> Tensor:
