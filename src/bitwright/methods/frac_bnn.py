@@ -26,7 +26,7 @@ from bitwright.core.binarizers import Planes, Sign
 from bitwright.core.estimators import sign
 from bitwright.core.hooks import Penalized
 from bitwright.core.method import Method
-from bitwright.nn.gated import Gate
+from bitwright.nn.gated import PlaneGate
 
 STRENGTH = 1e-5  # of the penalty
 
@@ -47,17 +47,17 @@ class Pull:
         return STRENGTH / 2 * (torch.cat([w.flatten() for w in weights]) - self.target).square().sum()
 
 
-class PulledGate(Gate, Penalized):
+class PulledGate(PlaneGate, Penalized):
     """Open where the sum over the first bits, o = (2/3) conv(m, w), exceeds a learned threshold; one a channel.
 
     The output is o where the gate is shut, and o + (1/3) conv(l, w) where it is open, for activations (2m + l) / 3. Of
     the gate the backward pass sees sigmoid(5 (o - threshold)). A penalty pulls the thresholds to a target.
 
     Shape:
-        o (N, channels, H, W).
+        o (N, out, H, W).
 
     Args:
-        channels: outputs of the convolution.
+        layer: the convolution.
         start: where the thresholds start.
         sparse: whether gradients reach thresholds, and o through the gate, only where the gate is open.
         penalty_term: the pull, shared by all layers.
@@ -65,8 +65,8 @@ class PulledGate(Gate, Penalized):
     Reference: Zhang et al., FPGA 2021.
     """
 
-    def __init__(self, channels: int, start: float, sparse: bool, penalty_term: Pull) -> None:
-        super().__init__(channels, start, sparse)
+    def __init__(self, layer: nn.Module, start: float, sparse: bool, penalty_term: Pull) -> None:
+        super().__init__(layer, start, sparse)
         self._pull = penalty_term
 
     @property
@@ -90,10 +90,5 @@ def frac_bnn(gate_start: float = -1.0, gate_target: float = 0.0, sparse: bool = 
     return Method(
         weight=lambda layer: Sign(wide_ste),
         activation=lambda layer: Planes(),
-        gate=lambda layer: PulledGate(_outputs(layer), gate_start, sparse, pull),
+        gate=lambda layer: PulledGate(layer, gate_start, sparse, pull),
     )
-
-
-def _outputs(layer: nn.Module) -> int:
-    assert isinstance(layer, nn.Conv2d)
-    return layer.out_channels

@@ -93,9 +93,7 @@ def binarize_parameter(module: nn.Module, name: str, binarizer: nn.Module) -> nn
     return module
 
 
-def _parts(
-    method: Method, name: str, layer: Layer, own: Callable[[], nn.Module] | None
-) -> dict[str, nn.Module | None]:
+def _parts(method: Method, name: str, layer: Layer, own: Callable[[], nn.Module] | None) -> dict[str, nn.Module | None]:
     """What a layer gains; with an input binarizer of its own, only the weight is the method's."""
     if own is not None:
         return {"weight_binarizer": method.weight(layer), "input_binarizer": own(), "rescale": None}

@@ -1,7 +1,7 @@
 """GatedConv2d: a binary convolution of two bit planes, of which the second is used only where the first says so.
 
-`binarize` makes them where the method has a gate; `counting_gates` and `average_bits` say how many bits of an activation
-they use on data.
+`binarize` makes them where the method has a gate; `counting_gates` and `average_bits` say how many bits of an
+activation they use on data.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,21 +15,21 @@ from bitwright.nn.layers import BinaryConv2d
 from bitwright.nn.shapes import two_sided_padding
 
 
-class Gate(nn.Module):
+class PlaneGate(nn.Module):
     """Where a GatedConv2d reads the second plane of its input: where its sum over the first exceeds a threshold.
 
     Args:
-        channels: Outputs of the convolution, each of which learns its threshold.
+        layer: The convolution, for its outputs, each of which has a threshold.
         start: Where the thresholds start.
         sparse: Whether gradients reach thresholds, and sums through the gate, only where the gate is open.
 
     Attributes:
-        threshold: (channels,), in the units of the sum.
+        threshold: (out,), in the units of the sum; learned.
     """
 
-    def __init__(self, channels: int, start: float = -1.0, sparse: bool = True) -> None:
+    def __init__(self, layer: nn.Module, start: float = -1.0, sparse: bool = True) -> None:
         super().__init__()
-        self.threshold = nn.Parameter(torch.full((channels,), start))
+        self.threshold = nn.Parameter(torch.full(layer.get_parameter("weight").shape[:1], start))
         self.sparse = sparse
 
     def extra_repr(self) -> str:
@@ -56,7 +56,7 @@ class GatedConv2d(BinaryConv2d):
     FPGA 2021.
     """
 
-    gate: Gate
+    gate: PlaneGate
     counts_gates = False
     open_gates: Tensor | int = 0
     outputs: int = 0
