@@ -167,10 +167,15 @@ def test_planes_flattened_or_joined_stay_planes():
     assert not any(isinstance(op, ops.Decode) for op in lower(net, x).ops)
 
 
-class Through(nn.Identity):
-    """Takes what is quantized already."""
+class Through(nn.Module):
+    """Takes what is binarized or quantized already."""
 
-    digits = True
+    def __init__(self, digits: bool = True):
+        super().__init__()
+        self.digits = digits
+
+    def forward(self, x):
+        return x
 
 
 def test_pools_of_planes_are_refused():
@@ -184,7 +189,7 @@ def test_pools_of_planes_are_refused():
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (Planes(), nn.Identity(), "has the kind DIGIT, expected SIGN or BIT"),
+        (Planes(), Through(digits=False), "has the kind DIGIT, expected SIGN or BIT"),
         (Sign(), Through(), "SIGN, expected DIGIT"),
     ],
 )

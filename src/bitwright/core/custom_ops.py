@@ -54,7 +54,9 @@ def _round_to_levels(x: Tensor, bits: int) -> Tensor:
 
 @torch.library.impl("bitwright::thermometer", "CompositeExplicitAutograd")
 def _thermometer(x: Tensor, resolution: int) -> Tensor:
-    level = (x * 255 / resolution).round()
+    grey = x * 255
+    nearest = grey.round()
+    level = torch.where((grey - nearest).abs() < 1e-3, nearest, grey).div_(resolution).round_()
     steps = torch.arange(round(255 / resolution), dtype=x.dtype, device=x.device).view(-1, 1, 1)
     return (steps < level.unsqueeze(2)).to(x.dtype).mul_(2).sub_(1).flatten(1, 2)
 

@@ -251,7 +251,7 @@ def _read_op(
         fields["shift"] = _into_window_classes(fields, types[0])
     if "values" in fields:
         fields["values"] = _into_classes(fields)
-    if "thresholds" in fields and fields["thresholds"].size % 3 == 0:
+    if kind is ops.Quantize and fields["thresholds"].size % 3 == 0:
         fields["thresholds"] = fields["thresholds"].reshape(3, -1)
     op = kind(name=name, inputs=names, note=note, **fields)
     return op, output_type(op, *types)

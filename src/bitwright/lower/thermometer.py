@@ -26,7 +26,7 @@ def thermometer(build: Translation, call: Node) -> str:
         raise refusal(call, "its input is not the file's pixels", "the first layer, with pixels=((0, ...), (1, ...))")
     scale, shift = normalize.scale, 0 if normalize.shift is None else normalize.shift
     values = torch.arange(NO_PIXEL).float().view(-1, 1).numpy() * scale + shift  # (256, C), as in the file
-    code = evaluate(call, {**build.program.constants, source: torch.from_numpy(values)[:, :, None, None]})
+    code = evaluate(call, {**build.program.constants, build.program.input: torch.from_numpy(values)[:, :, None, None]})
     bits = (code > 0).view(NO_PIXEL, len(scale), -1)  # (256, C, B)
     thresholds = NO_PIXEL - bits.sum(0)
     if bool((bits[1:] < bits[:-1]).any()) or bool((thresholds != thresholds[0]).any()):
