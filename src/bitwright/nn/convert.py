@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -60,7 +60,8 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
     own: Mapping[str, Callable[[], nn.Module]] = getattr(module, "input_binarizers", {})
     added = [_parts(method, name, layer, own.get(name)) for name, layer in chosen.items()]
     for layer, parts in zip(chosen.values(), added, strict=True):
-        layer.__class__ = GatedConv2d if "gate" in parts else _BINARY[type(layer)]
+        kind: Any = GatedConv2d if "gate" in parts else _BINARY[type(layer)]
+        layer.__class__ = kind
         for part, made in parts.items():
             setattr(layer, part, None if made is None else made.to(layer.weight.device).train(layer.training))
     _warn_of_constant_inputs(module, chosen)
