@@ -40,7 +40,7 @@ def main(
     """Write the plots beside the page, in a folder of the page's name, and the tables into the page.
 
     Args:
-        isa: Our instruction set; by default that of the last row.
+        isa: Our instruction set in the plots; by default that of the last row. There are tables for each.
         environment: The limits put on peers, as in the column of that name; by default those of the last row.
         results: The folder of the rows: layers.csv, networks.csv, peaks.csv.
         page: The page.
@@ -55,7 +55,7 @@ def main(
     }
     folder = page.with_suffix("")
     folder.mkdir(exist_ok=True)
-    tables = {"layers": table(layers), "networks": table(networks)}
+    tables = {name: every_table(read_rows(results / f"{name}.csv")) for name in ("layers", "networks")}
     text = page.read_text(encoding="utf-8")
     for name, figure in plots.items():
         figure.write_image(folder / f"{name}.svg")
@@ -148,6 +148,11 @@ def work(item: str) -> tuple[float, float]:
     channels, *image = graph.input_type.shape
     pixels = image[0] * image[1] if image else 1
     return layer.weight.size * pixels, (layer.weight.size + 2 * channels * pixels) / 8
+
+
+def every_table(rows: Sequence[Row]) -> str:
+    """A table for each instruction set and its limits."""
+    return "\n\n".join(table(select(rows, *setting)) for setting in names(rows, "isa", "environment"))
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -27,7 +27,8 @@ def tiny() -> Item:
 
 
 def test_the_items_are_those_that_the_targets_name() -> None:
-    assert list(NETWORKS) == ["resnet20", "vgg_small", "resnet18-32", "resnet18-224", "resnet18-224-int16"]
+    large = ["resnet18-224", "resnet18-224-int16", "resnet18-224-int16-stream"]
+    assert list(NETWORKS) == ["resnet20", "vgg_small", "resnet18-32", *large]
     net = NETWORKS["resnet18-224"].make()
     assert (net.conv.kernel_size, net.conv.stride, net.stem_pool.kernel_size) == ((7, 7), (2, 2), 3)
     assert NETWORKS["resnet18-224"].size == 224
@@ -45,10 +46,18 @@ def test_we_get_pixels_and_the_peers_the_dense_network_of_real_numbers(tiny: Ite
     assert all(op.signed for op in tiny.binary.ops if isinstance(op, ops.BinaryConv))
 
 
+def test_an_int16_first_layer_is_ours_alone() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "tiny", Network(lambda: zoo.resnet20(width=4), 8, first_layer="int16"))
+        item = network_item("tiny", (DENSE,))
+    assert isinstance(item.graphs[DENSE].ops[0], ops.PixelConv)
+    assert not any(isinstance(op, ops.PixelConv) for op in item.real.ops)
+
+
 def test_an_int16_stream_is_ours_alone() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bitwright.lower.stream.LEAST_BYTES", 0)
-        patch.setitem(NETWORKS, "tiny", Network(lambda: zoo.resnet20(width=4), 8, "int16"))
+        patch.setitem(NETWORKS, "tiny", Network(lambda: zoo.resnet20(width=4), 8, stream="int16"))
         item = network_item("tiny", (DENSE,))
     assert any(isinstance(op, ops.FixedPoint) for op in item.graphs[DENSE].ops)
     assert not any(isinstance(op, ops.FixedPoint) for op in item.real.ops)

@@ -22,10 +22,11 @@ PIXELS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 @dataclass(frozen=True)
 class Network:
-    """How to make a network of the zoo, the sides of its square images, and how our engine keeps its stream."""
+    """How to make a network of the zoo, the sides of its square images, and what our engine keeps in integers."""
 
     make: "Callable[[], nn.Module]"
     size: int
+    first_layer: Literal["float32", "int16"] = "float32"
     stream: Literal["float32", "int16"] = "float32"
 
 
@@ -60,7 +61,8 @@ NETWORKS = {
     "vgg_small": Network(_vgg_small, 32),
     "resnet18-32": Network(_resnet18_cifar, 32),
     "resnet18-224": Network(_resnet18, 224),
-    "resnet18-224-int16": Network(_resnet18, 224, "int16"),
+    "resnet18-224-int16": Network(_resnet18, 224, first_layer="int16"),
+    "resnet18-224-int16-stream": Network(_resnet18, 224, first_layer="int16", stream="int16"),
 }
 
 
@@ -88,6 +90,7 @@ def network_item(name: str, densities: tuple[float, ...] = DENSITIES) -> Item:
 def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
     import torch
 
+    from bitwright.lower.first_layer import integer_first_layer
     from bitwright.lower.pipeline import lower
     from bitwright.lower.stream import fixed_stream
     from bitwright.methods import bi_real_net, sbnn
@@ -108,4 +111,7 @@ def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
     if not pixels:
         return lower(net, torch.zeros(shape))
     graph = lower(net, torch.zeros(shape, dtype=torch.uint8), pixels=PIXELS)
-    return graph if network.stream == "float32" else fixed_stream(graph, noise(graph.input_type, 1))[0]
+    x = noise(graph.input_type, 1)
+    if network.first_layer == "int16":
+        graph = integer_first_layer(graph, x)[0]
+    return graph if network.stream == "float32" else fixed_stream(graph, x)[0]

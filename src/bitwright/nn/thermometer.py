@@ -9,7 +9,7 @@ class Thermometer(nn.Module):
     """Each pixel p becomes B signs, of which as many are +1 as the pixel has levels.
 
     t_i = +1 if i < round(255 p / resolution) else -1, for i from 0 to B - 1, with B = round(255 / resolution). Ties are
-    rounded to even; 255 p is taken for an integer if it is within 0.001 of one, since p comes from p * (1 / 255) as well
+    rounded to even; 255 p is taken for an integer if within 0.001 of one, since p comes from p * (1 / 255) as well
     as from p / 255. There is no gradient.
 
     Shape:
