@@ -5,10 +5,11 @@ The rest belongs to the networks, `zoo.frac_bnn_resnet20` and `zoo.frac_bnn_mobi
 that the first convolution is binary too (without a gate), and shortcuts of four bits. The paper trains in two steps:
 activations of two bits with real weights first, then both from there, without weight decay. For ImageNet a teacher's
 outputs take the place of the labels (`distill.losses.distillation_loss`). `nn.gated.average_bits` says what is
-published as "1.4 bits": one more than the share of open gates.
+published as "1.4 bits": one more than the share of open gates. In training a gated convolution costs five convolutions,
+not three.
 
-Deployed: one bit a weight, two bits an activation; the sum over the second bits only where that over the first exceeds
-an integer, one for each output channel.
+Deployed: one bit a weight, two bits an activation; the sum over the second bits counts where that over the first
+exceeds an integer, one for each output channel, and is left out where a channel's gates are all shut.
 
 Checked: numbers of the authors' code, blocks, encoder, penalty and loss included.
 
