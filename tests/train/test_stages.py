@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from tiny import tiny_data, tiny_recipe
 
 from bitwright.errors import RecipeError, RunError
+from bitwright.nn.gated import GatedConv2d, average_bits, counting_gates
 from bitwright.nn.layers import BinaryConv2d
 from bitwright.train import load_model, parse_recipe, read_recipe, resume_run, train, write_recipe
 
@@ -119,3 +120,29 @@ def test_starting_weights_of_another_network_are_refused(staged, tmp_path):
     recipe = tiny_recipe(f"start={staged.folder}", "network.width=6")
     with pytest.raises(RunError, match="do not fit the recipe's network"):
         train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+
+
+def test_gates_learn_with_real_weights_and_go_on_from_there(tmp_path):
+    recipe = tiny_recipe(
+        'network={name="frac_bnn_resnet20", width=4}',
+        'method={name="frac_bnn"}',
+        "data.mean=[0.0]",
+        "data.std=[1.0]",
+        "optimizer.name=adam",
+        'stages=[{name="activations", binary="activations", epochs=2}, '
+        '{name="both", epochs=1, optimizer={lr=1e-30, weight_decay=0.0}}]',
+    )
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    first, second = (load_file(run.folder / name / "model.safetensors") for name in ("1-activations", "2-both"))
+    gates = [name for name in first if name.endswith("gate.threshold")]
+    assert len(gates) == 18 and sum(bool((first[name] != -1).any()) for name in gates) > 9
+    for name in gates:
+        torch.testing.assert_close(second[name], first[name], rtol=0, atol=0)
+    halfway, net = (load_model(run.folder / name).net for name in ("1-activations", "2-both"))
+    for layer in halfway.modules():
+        if isinstance(layer, GatedConv2d):
+            assert isinstance(layer.weight_binarizer, torch.nn.Identity)
+    assert set(net.blocks[0].conv.binarized_weight().unique().tolist()) == {-1.0, 1.0}
+    with counting_gates(net), torch.no_grad():
+        net.eval()(torch.rand(2, 1, 8, 8))
+    assert 1 < average_bits(net) < 2

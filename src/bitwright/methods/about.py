@@ -138,7 +138,7 @@ class Part:
     """What a method puts into a layer.
 
     Attributes:
-        role: What it acts on: "weights", "inputs" or "output".
+        role: What it acts on, "weights", "inputs" or "output"; or what it is, a "gate".
         name: The module, with its settings where they fit in a line.
         text: What its docstring says before its sections: the formula.
     """
@@ -158,6 +158,8 @@ def describe_parts(method: Method) -> list[Part]:
     made = {"weights": method.weight(layer), "inputs": method.activation(layer)}
     if method.rescale is not None:
         made["output"] = method.rescale(layer)
+    if method.gate is not None:
+        made["gate"] = method.gate(layer)
     return [_part(role, module) for role, module in made.items()]
 
 

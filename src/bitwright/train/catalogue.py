@@ -105,5 +105,5 @@ def build_network(recipe: Recipe) -> nn.Module:
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
-        method = replace(method, activation=lambda layer: nn.Identity())
+        method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
     return binarize(net, method)
