@@ -42,7 +42,7 @@ def test_import_then_export(file, tmp_path):
     code, out = call("export", folder, "--json")
     report = json.loads(out)
     assert code == 0 and report["labels_differing"] == 0
-    assert report["bytes"] == (folder / "model.bw").stat().st_size < 120_000
+    assert report["bytes"] == (folder / "model.bw").stat().st_size < 125_000
 
 
 def test_the_folder_is_named_after_the_network(file, tmp_path, monkeypatch):

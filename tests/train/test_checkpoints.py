@@ -31,7 +31,9 @@ def save(path, weights, **beside):
 
 @pytest.fixture
 def images():
-    return torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    """Noise of four different strengths."""
+    noise = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    return noise * torch.tensor([0.25, 1.0, 4.0, 16.0]).view(-1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -70,7 +72,7 @@ def test_the_packed_network_computes_the_same_with_two_levels_on_both_sides(tmp_
     pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
     data = model.recipe.data
     report = bw.export(model.net, tmp_path / "net.bw", torch.from_numpy(pixels), pixels=(data.mean, data.std))
-    assert report.comparison.labels_differing == 0 and report.bytes < 120_000
+    assert report.comparison.labels_differing == 0 and report.bytes < 125_000
     x = (torch.from_numpy(pixels) / 255 - torch.tensor(data.mean).view(-1, 1, 1)) / torch.tensor(data.std).view(
         -1, 1, 1
     )
