@@ -103,10 +103,13 @@ def _read(path: str | Path) -> dict[str, Tensor]:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise RunError(f"{path}: not a whole file of weights as torch.save writes it: {reason}") from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
-    named = isinstance(tensors, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items())
-    if not named:
+    if not isinstance(tensors, dict) or not all(_is_named_tensor(entry) for entry in tensors.items()):
         raise RunError(f"{path}: expected tensors by their names, or such a dict under the key 'state_dict'.")
     return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def _is_named_tensor(entry: tuple[object, object]) -> bool:
+    return isinstance(entry[0], str) and isinstance(entry[1], Tensor)
 
 
 _ENDS = {"conv": "conv1", "bn": "bn1", "classifier": "linear"}
