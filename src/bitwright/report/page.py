@@ -26,7 +26,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
 h1 { font-size: 1.7em; line-height: 1.2; } h2 { font-size: 1.2em; margin: 1.8em 0 0.4em; }
 table { border-collapse: collapse; width: 100%; } td { padding: 0.3em 0; border-bottom: 1px solid #ddd; }
 td + td { text-align: right; font-variant-numeric: tabular-nums; }
-.wide { font-size: 11px; line-height: 1.3; display: block; overflow-x: auto; } .wide th { text-align: left; vertical-align: bottom; }
+.wide { font-size: 11px; line-height: 1.3; display: block; overflow-x: auto; }
+.wide th { text-align: left; vertical-align: bottom; }
 .wide th, .wide td { padding: 0.3em 0.5em 0.3em 0; border-bottom: 1px solid #ddd; }
 .wide .words { text-align: left; overflow-wrap: anywhere; min-width: 4em; } .wide .number { text-align: right; }
 .note { font-size: 13px; margin: 0.5em 0; }
