@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 NATIVE := $(shell find native CMakeLists.txt -type f 2>/dev/null)
 
-.PHONY: help setup demo test check fuzz native-test test-neon test-dispatch neon-packages qemu-packages bench plots \
+.PHONY: help setup demo test check fuzz native-test test-neon test-dispatch neon-packages qemu-packages bench plots docs \
         clean
 help:
 	@echo "make demo    train, pack and run a sparse binary network on real digits; writes a report page"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-neon    the same for aarch64 with NEON, cross-compiled and emulated by QEMU"
 	@echo "make test-dispatch  which instruction set emulated x86-64 processors get, and its models"
 	@echo "make bench   time layers, networks and training in turn with other libraries; adds rows to benchmarks/results"
+	@echo "make docs    write docs/methods from the methods' files and the logs in recipes, with pictures"
 	@echo "make plots   draw the plots and tables of docs/benchmarks.md from these rows"
 
 setup: $(STAMP)
@@ -93,6 +94,10 @@ build/tools/bench_peak: $(STAMP)
 plots: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	$(BIN)/python benchmarks/draw.py
+
+docs: setup
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
+	$(BIN)/python docs/build_methods.py
 
 clean:
 	rm -rf $(VENV) build dist

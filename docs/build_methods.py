@@ -1,88 +1,73 @@
-"""Write the page of every method, docs/methods/NAME.md, and their index docs/methods.md, from the methods' own files.
+"""Write docs/methods.md and the page of every method, docs/methods/NAME.md, from the methods' own files.
 
 Text, formulas, settings, deployed form and what was checked are the words of the docstrings; the picture is drawn from
-the binarizer itself, and the results come from the run folders in recipes/. Run it by `make docs` after a change there.
+the binarizer itself, and the results come from the run folders in recipes/. `make docs` calls it; a test says when text
+is stale. Pictures need `pip install '.[plots]'` and Chrome or Chromium, as those of benchmarks/draw.py do.
+
+Example: python docs/build_methods.py --no-pictures
 """
 
 import re
 import textwrap
-import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+import tyro
 
 from bitwright import methods
 from bitwright.core.method import Method
-from bitwright.methods.about import (
-    About,
-    Part,
-    Setting,
-    activation_curves,
-    describe_method,
-    describe_parts,
-    describe_settings,
-)
-from bitwright.report.comparison import compare
+from bitwright.methods.about import About, Part, activation_curves, describe_method, describe_parts
+from bitwright.report.comparison import SHORT, compare
 from bitwright.report.runs import Group, find_runs, group_runs, read_run
-from bitwright.report.svg import Line, Panel, draw_panels
 from bitwright.report.table import escape, to_markdown
+from bitwright.train import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 DOCS = Path(__file__).resolve().parent
 RECIPES = DOCS.parent / "recipes"
 
+_COLORS = ("#1f4e79", "#c55a11", "#548235")
+_DASHES = ("solid", "dash", "dot")  # told apart in grey, too
+_SIZE = (760, 280)  # pixels
 _INDEX = """# Methods
 
 Each method is one file in [src/bitwright/methods](../src/bitwright/methods) and fits any network:
-`bw.binarize(net, bw.methods.NAME())`. `bw methods NAME` shows a page like these in the terminal.
+`bw.binarize(net, bw.methods.NAME())`. `bw methods` shows this list in the terminal, `bw methods NAME` a page like those
+behind the links. `bw report` compares training runs, as the tables of these pages do.
 """
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe file: what it is called, where it lies below recipes/, and the method it names."""
+def main(pictures: bool = True) -> None:
+    """Write the pages, and remove those of methods that are gone.
 
-    title: str
-    path: str
-    method: str
-
-
-def main() -> None:
-    """Write the pages, and remove those of methods that are gone."""
+    Args:
+        pictures: Whether to draw the pictures anew.
+    """
     pages = build()
     for path in (DOCS / "methods").glob("*"):
-        if path.relative_to(DOCS).as_posix() not in pages:
+        if path.stem not in methods.__all__:
             path.unlink()
     for name, text in pages.items():
-        path = DOCS / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        (DOCS / name).write_text(text, encoding="utf-8")
+    if pictures:
+        draw()
 
 
 def build() -> dict[str, str]:
-    """The text of every file, by its path below docs/."""
+    """The text of every page, by its path below docs/."""
     groups = group_runs(read_run(folder) for folder in find_runs(RECIPES))
-    recipes = find_recipes(RECIPES)
+    recipes = {path.relative_to(RECIPES).as_posix(): read_recipe(path) for path in sorted(RECIPES.glob("*/*.toml"))}
     found = {name: describe_method(getattr(methods, name)) for name in methods.__all__}
     pages = {"methods.md": _INDEX + "\n" + index(list(found.values()))}
     for name, about in found.items():
-        function = getattr(methods, name)
         of_method = [group for group in groups if group.first.recipe["method"]["name"] == name]
-        pages[f"methods/{name}.md"] = page(function, about, of_method, [r for r in recipes if r.method == name])
-        pages[f"methods/{name}.svg"] = picture(function())
+        own = {path: recipe for path, recipe in recipes.items() if recipe.method.name == name}
+        pages[f"methods/{name}.md"] = page(about, describe_parts(getattr(methods, name)()), of_method, own)
     return pages
-
-
-def find_recipes(root: Path) -> list[Recipe]:
-    """The recipe files below a folder, in the order of their paths; the copies in run folders are none.
-
-    Args:
-        root: The folder.
-    """
-    files = sorted(path for path in root.rglob("*.toml") if path.name != "recipe.toml")
-    read = [(path, tomllib.loads(path.read_text(encoding="utf-8"))) for path in files]
-    return [Recipe(r["title"], path.relative_to(root).as_posix(), r["method"]["name"]) for path, r in read]
 
 
 def index(found: Sequence[About]) -> str:
@@ -91,45 +76,43 @@ def index(found: Sequence[About]) -> str:
     Args:
         found: What their files say.
     """
-    lines = ["| name | year | what it changes | deployed | checked |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| name | paper | what it changes | cost at inference |", "| --- | --- | --- | --- |"]
     for about in found:
         name = f"[{about.name}](methods/{about.name}.md)"
-        cells = [name, str(about.year), *map(prose, (about.changes, about.deployed, about.checked))]
+        cells = [name, *map(prose, (f"{about.title}, {about.venue}", about.changes, about.deployed))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def page(function: Callable[..., Method], about: About, groups: Sequence[Group], recipes: Sequence[Recipe]) -> str:
+def page(about: About, parts: Sequence[Part], groups: Sequence[Group], recipes: Mapping[str, Recipe]) -> str:
     """The page of one method.
 
     Args:
-        function: The method.
         about: What its file says.
+        parts: What it puts into a layer.
         groups: Its runs, by recipe.
-        recipes: Its recipe files.
+        recipes: Its recipes, by their path below recipes/.
     """
     name = about.name
     source = f"[src/bitwright/methods/{name}.py](../../src/bitwright/methods/{name}.py)"
-    summary, settings = describe_settings(function)
     sections = [
         "<!-- make docs writes this page from the method's file -->",
         f"# {prose(about.title)}",
         sentence(about.changes),
         paragraphs(about.text),
-        f"Source: {source}. [All methods](../methods.md).",
+        f"{sentence(about.reference)} Source: {source}. [All methods](../methods.md).",
         "## Formula",
-        *map(formula, describe_parts(function())),
+        *map(formula, parts),
         f"![The input binarizer and its surrogate derivative]({name}.svg)",
         "The input binarizer and the derivative that the backward pass takes, at the initial parameters.",
         "## Settings",
-        f"```python\n{call(name, settings)}\n```",
-        paragraphs(summary),
-        settings_table(settings),
+        f"```python\n{about.call}\n```",
+        paragraphs(about.summary),
+        settings_table(about),
         "## Results",
-        results(groups, recipes),
+        *results(groups, recipes),
         f"## Deployed\n\n{sentence(about.deployed)}",
-        f"## Checked\n\n{sentence(about.checked)}",
-        f"## Reference\n\n{sentence(about.reference)}",
+        f"## What was checked, and what is a reconstruction\n\n{sentence(about.checked)}",
     ]
     return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
 
@@ -144,65 +127,100 @@ def formula(part: Part) -> str:
     return "\n\n".join(filter(None, [f"**{part.role.capitalize()}**, `{part.name}`: {first}", rest]))
 
 
-def call(name: str, settings: Sequence[Setting]) -> str:
-    """The call that makes the method, with its defaults; one argument a line where it would be long.
-
-    Args:
-        name: The method.
-        settings: Its arguments.
-    """
-    arguments = [f"{setting.name}={setting.default.replace(chr(39), chr(34))}" for setting in settings]
-    line = f"bw.methods.{name}({', '.join(arguments)})"
-    return line if len(line) <= 100 else "\n".join([f"bw.methods.{name}(", *(f"    {a}," for a in arguments), ")"])
-
-
-def settings_table(settings: Sequence[Setting]) -> str:
+def settings_table(about: About) -> str:
     """What each argument means.
 
     Args:
-        settings: The arguments.
+        about: What the method's file says.
     """
-    if not settings:
-        return ""
-    rows = [f"| `{setting.name}` | {prose(setting.meaning)} |" for setting in settings]
-    return "\n".join(["| setting | meaning |", "| --- | --- |", *rows])
+    rows = [f"| `{setting.name}` | {prose(setting.meaning)} |" for setting in about.settings]
+    return "\n".join(["| setting | meaning |", "| --- | --- |", *rows]) if rows else ""
 
 
-def results(groups: Sequence[Group], recipes: Sequence[Recipe]) -> str:
-    """The table of the runs, and links to their folders and to the recipes.
+def results(groups: Sequence[Group], recipes: Mapping[str, Recipe]) -> list[str]:
+    """The table of the runs, links to their logs, and the recipes with what their sources state.
 
     Args:
         groups: The runs, by recipe.
-        recipes: The recipe files.
+        recipes: The recipes, by their path below recipes/.
     """
     parts = []
+    stated = any(recipe.published is not None for recipe in recipes.values())
     if groups:
         folders = [run.folder.relative_to(RECIPES).as_posix() for group in groups for run in group.runs]
         parts.append(to_markdown(compare(groups)))
         parts.append(f"Logs: {', '.join(f'[{folder}](../../recipes/{folder})' for folder in folders)}.")
     else:
-        parts.append("No run is recorded yet.")
+        parts.append(f"No run is recorded yet{': the figures below are published ones only' if stated else ''}.")
     if recipes:
-        lines = [f"- [{recipe.path}](../../recipes/{recipe.path}): {prose(recipe.title)}" for recipe in recipes]
-        parts.append("\n".join(["Recipes:", "", *lines]))
-    return "\n\n".join(part.strip("\n") for part in parts)
+        parts.append(recipe_table(recipes, stated))
+    return parts
 
 
-def picture(method: Method) -> str:
-    """An SVG of the input binarizer and its surrogate derivative.
+def recipe_table(recipes: Mapping[str, Recipe], stated: bool) -> str:
+    """The recipes, and what the source of each states of its own network and its whole training.
+
+    Args:
+        recipes: The recipes, by their path below recipes/.
+        stated: Whether any source states a figure.
+    """
+    columns = ["recipe", "epochs", *(["accuracy (published, full budget)", "source"] if stated else [])]
+    lines = [f"| {' | '.join(columns)} |", f"| --- | --: |{' --: | --- |' if stated else ''}"]
+    for path, recipe in recipes.items():
+        epochs = sum(int(stage.get("epochs", recipe.epochs)) for stage in recipe.stages) or recipe.epochs
+        cells = [
+            f"[{prose(recipe.title)}](../../recipes/{path})",
+            f"{epochs}, {SHORT}" if recipe.short else str(epochs),
+        ]
+        if stated:
+            figure = recipe.published
+            cells += ["", ""] if figure is None else [f"{100 * figure:.2f} %", prose(recipe.paper)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw() -> None:
+    """Draw the picture of every method, all with one start of the browser."""
+    import plotly.io
+
+    names = list(methods.__all__)
+    drawn = [picture(getattr(methods, name)()) for name in names]
+    files = [DOCS / "methods" / f"{name}.svg" for name in names]
+    plotly.io.write_images(drawn, [*files], width=_SIZE[0], height=_SIZE[1])
+    for file in files:
+        file.write_text(_without_lot(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _without_lot(text: str) -> str:
+    """An SVG text less the name that plotly draws by lot, so that a picture that did not change stays as it is."""
+    found = re.search(r'id="defs-([0-9a-f]{6})"', text)
+    return text.replace(found.group(1), "plot") + "\n" if found else text
+
+
+def picture(method: Method) -> "Figure":
+    """The input binarizer beside its surrogate derivative.
 
     Args:
         method: The method.
     """
+    from plotly.subplots import make_subplots
+
     torch.manual_seed(0)  # some binarizers begin with random parameters
     curves = activation_curves(method)
-    names = [f"progress {curve.progress:g}" if len(curves) > 1 else "" for curve in curves]
-    x = curves[0].values.tolist()
-    forward = [curve.forward.tolist() for curve in curves]
-    alike = all(values == forward[0] for values in forward)
-    first = [Line("", x, forward[0])] if alike else [Line(n, x, y) for n, y in zip(names, forward, strict=True)]
-    second = [Line(n, x, curve.slope.tolist()) for n, curve in zip(names, curves, strict=True)]
-    return draw_panels([Panel("forward", first), Panel("derivative", second)])
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["forward", "derivative"])
+    alike = all(torch.equal(curve.forward, curves[0].forward) for curve in curves)
+    for number, curve in enumerate(curves):
+        look: dict[str, Any] = {
+            "name": f"progress {curve.progress:g}",
+            "x": curve.values.tolist(),
+            "line": {"color": _COLORS[number], "dash": _DASHES[number]},
+            "mode": "lines",
+        }
+        if number == 0 or not alike:
+            figure.add_scatter(y=curve.forward.tolist(), uid=f"y{number}", showlegend=False, row=1, col=1, **look)
+        figure.add_scatter(y=curve.slope.tolist(), uid=f"d{number}", showlegend=len(curves) > 1, row=1, col=2, **look)
+    margin = {"l": 40, "r": 20, "t": 40, "b": 40}
+    return figure.update_layout(template="simple_white", margin=margin, font={"size": 12})
 
 
 def paragraphs(text: str) -> str:
@@ -238,4 +256,4 @@ def prose(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

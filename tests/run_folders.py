@@ -8,11 +8,17 @@ METHOD = {"name": "sbnn", "sparsity": 0.95}
 
 
 def toml(values: dict) -> str:
-    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if key not in tables]
-    for key, table in tables.items():
-        lines += [f"[{key}]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{key} = {spell(value)}\n" for key, value in values.items())
+
+
+def spell(value: object) -> str:
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{key} = {spell(content)}' for key, content in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(spell, value))}]"
+        case _:
+            return json.dumps(value)
 
 
 def write_run(

@@ -31,6 +31,11 @@ def test_a_page_a_table_and_markdown_without_torch(bw, runs, tmp_path) -> None:
     assert len(markdown.read_text(encoding="utf-8").splitlines()) == 8  # head, rule, two rows, two notes
 
 
+def test_a_folder_of_runs_is_all_of_them(bw, runs, tmp_path) -> None:
+    done = bw("report", runs[0].parent, "--output", tmp_path / "out.html", "--json")
+    assert [group["label"] for group in json.loads(done.stdout)["groups"]] == ["sbnn", "float32"]
+
+
 def test_json_is_one_object(bw, runs, tmp_path) -> None:
     done = bw("report", *runs, "--output", tmp_path / "out.html", "--json")
     found = json.loads(done.stdout)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 HERE = Path(__file__).parent
+KINDS = ("param_", "grad_param_", "buffer_", "after_buffer_")
 
 
 class Case:
@@ -44,6 +45,18 @@ def own_name(name: str) -> str:
     for level in ("tau", "phi"):
         name = name.replace(f".{level}", f".weight_binarizer.{level}")
     return name
+
+
+def rename(case: Case, names: dict[str, str]) -> None:
+    """Give the original's modules and parameters our names; what gets the name of another is joined behind it."""
+    renamed: dict[str, Tensor] = {}
+    for key, value in case.values.items():
+        kind = next((k for k in KINDS if key.startswith(k)), "")
+        own = key.removeprefix(kind)
+        old = max((n for n in names if own == n or own.startswith(f"{n}.")), key=len, default="") if kind else ""
+        new = kind + names[old] + own.removeprefix(old) if old else key
+        renamed[new] = torch.cat([renamed[new], value]) if new in renamed else value
+    case.values = renamed
 
 
 def run_block(case: Case, net: nn.Module) -> None:

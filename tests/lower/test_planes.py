@@ -20,7 +20,7 @@ from bitwright.lower import export, lower
 from bitwright.lower.capture import capture
 from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.tail import FAR
-from bitwright.nn.gated import GatedConv2d, add_gates
+from bitwright.nn.gated import GatedConv2d, PlaneGate
 
 WEIGHTS = {
     "plain": lambda layer: Sign(),
@@ -31,11 +31,11 @@ WEIGHTS = {
 
 
 def of_planes(net: nn.Module, weight: str, gated: bool = False, **kwargs) -> nn.Module:
-    net = bw.binarize(net, Method(weight=WEIGHTS[weight], activation=lambda layer: Planes()), **kwargs)
-    if gated:
-        for layer in add_gates(net).modules():
-            if isinstance(layer, GatedConv2d):
-                layer.threshold.data.normal_(0, 2 * float(layer.binarized_weight().detach().abs().max()))
+    method = Method(weight=WEIGHTS[weight], activation=lambda layer: Planes(), gate=PlaneGate if gated else None)
+    net = bw.binarize(net, method, **kwargs)
+    for layer in net.modules():
+        if isinstance(layer, GatedConv2d):
+            layer.gate.threshold.data.normal_(0, 2 * float(layer.binarized_weight().detach().abs().max()))
     return net
 
 
@@ -130,15 +130,15 @@ def test_integer_gates_are_the_real_ones_on_every_sum(weight):
     assert isinstance(layer, GatedConv2d)
     scale, taps = layer.binarized_weight().detach()[:, 0, 0, 0].abs(), 63
     with torch.no_grad():
-        layer.threshold[:130] = torch.arange(-65, 65) * (2 / 3) * scale[:130]  # where a sum meets the threshold
-        layer.threshold[130:132] = torch.tensor([-1e9, 1e9])
+        layer.gate.threshold[:130] = torch.arange(-65, 65) * (2 / 3) * scale[:130]  # where a sum meets the threshold
+        layer.gate.threshold[130:132] = torch.tensor([-1e9, 1e9])
     program = freeze(capture(layer, torch.randn(2, 7, 5, 5)))
     (found,) = read_layers(program).values()
     sums = torch.arange(-taps, taps + 1)
-    opened = is_open(sums[:, None].float(), scale, layer.threshold.detach())
+    opened = is_open(sums[:, None].float(), scale, layer.gate.threshold.detach())
     np.testing.assert_array_equal(sums.numpy()[:, None] >= found.gate(), opened.numpy())
     if weight == "plain":  # as the paper's deployment has it
-        rule = torch.floor(1.5 * layer.threshold.detach()[132:].double()) + 1
+        rule = torch.floor(1.5 * layer.gate.threshold.detach()[132:].double()) + 1
         np.testing.assert_array_equal(np.clip(rule.numpy(), -taps, taps + 1), found.gate()[132:])
 
 

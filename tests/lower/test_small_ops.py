@@ -19,6 +19,7 @@ from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph
 from bitwright.lower import export, lower
+from bitwright.nn.quantize import Quantize
 from bitwright.report.summary import summarize
 
 
@@ -281,3 +282,18 @@ def test_what_no_op_can_take_apart():
     net.conv.input_binarizer = Net(lambda m, x: sign(x)[:, :, 1:])
     with pytest.raises(bw.LoweringError, match=r"its result has the shape \(8, 5, 6\)"):
         lower(net, x)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 15])
+def test_levels_of_a_shortcut_are_torchs(bits, tmp_path):
+    """Every level and every tie, and the float32 numbers beside them."""
+    net = binary(lambda m, x: m.quantize(x) + m.conv(x) * 0, quantize=Quantize(bits), conv=conv(1))
+    ties = torch.arange(1 - 2**bits, 2**bits).div(2**bits - 1)
+    near = torch.cat([ties, ties.nextafter(torch.tensor(9.0)), ties.nextafter(torch.tensor(-9.0))])
+    x = torch.cat([near, torch.randn(5000), torch.tensor([-0.0, 1e9, -1e9])])
+    x = F.pad(x, (0, -len(x) % 64)).view(1, 1, -1, 64)
+    graph = check(net, x, tmp_path)
+    expected = net.quantize(x)
+    found = interpret(graph, x.numpy())
+    np.testing.assert_array_equal(found, expected.numpy())
+    assert len(np.unique(found)) == 2**bits or bits == 15

@@ -1,5 +1,7 @@
 """Real-to-Binary: a binary layer, a learned scale and the gate."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,6 +38,22 @@ def test_a_second_method_leaves_the_gate_alone() -> None:
     assert type(net[0].rescale.squeeze) is nn.Linear
 
 
-def test_a_reduction_below_one_is_refused() -> None:
+def test_the_strong_baseline_has_a_scale_and_no_gate() -> None:
+    layer = binarize(nn.Linear(16, 4, bias=False), real_to_binary(gate=False), where=[""])
+    x = torch.randn(3, 16)
+    codes = torch.where(x >= 0, 1.0, -1.0) @ torch.where(layer.weight >= 0, 1.0, -1.0).T
+    torch.testing.assert_close(layer(x), codes * layer.rescale.alpha)
+
+
+def test_the_first_student_has_tanh_for_the_sign() -> None:
+    method = replace(real_to_binary(activations="tanh"), weight=lambda layer: nn.Identity())
+    layer = binarize(nn.Linear(16, 4, bias=False), method, where=[""])
+    x = torch.randn(3, 16)
+    torch.testing.assert_close(layer(x), layer.rescale(x, x.tanh() @ layer.weight.T))
+
+
+def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"reduction: expected 1 or more, such as 8, found 0"):
         real_to_binary(reduction=0)
+    with pytest.raises(ValueError, match=r"activations: expected 'sign' or 'tanh', found 'relu'"):
+        real_to_binary(activations="relu")

@@ -22,19 +22,20 @@ def test_measured_and_published_stand_side_by_side_with_the_source(tmp_path: Pat
             write_run(tmp_path / "b", method={"name": "bnn"}, paper="not published there"),
         )
     )
-    assert list(table.columns) == ["method", "network", "data", "epochs", "seed", MEASURED, PUBLISHED, "density",
-                                   "training, s"]  # fmt: skip
-    assert list(table.rows[0]) == ["sbnn", "resnet20", "cifar10", "2", "0", "57.09 %", "86.50 % [1]", "25.00 %", "60"]
-    assert table.rows[1][6] == ""
+    assert list(table.columns) == ["run", "method", "network", "data", "epochs", "seed", "best epoch, validation",
+                                   MEASURED, PUBLISHED, "density", "training, s"]  # fmt: skip
+    assert list(table.rows[0]) == ["a", "sbnn", "resnet20", "cifar10", "2", "0", "57.09 % (epoch 2)", "57.09 %",
+                                   "86.50 % [1]", "25.00 %", "60"]  # fmt: skip
+    assert table.rows[1][8] == ""
     assert list(table.notes) == ["[1] Tu | 2022"]
-    assert to_markdown(table).splitlines()[2].startswith("| sbnn | resnet20 | cifar10 | 2 | 0 | 57.09 % | 86.50 % \\[1")
+    assert to_markdown(table).splitlines()[2].startswith("| a | sbnn | resnet20 | cifar10 | 2 | 0 | 57.09 % (epoch 2)")
     assert to_markdown(table).endswith("\n\n\\[1\\] Tu \\| 2022\n")
 
 
 def test_seeds_become_mean_and_spread(tmp_path: Path) -> None:
     groups = grouped(write_run(tmp_path / "a", accuracy=0.5), write_run(tmp_path / "b", seed=1, accuracy=0.52))
     (row,) = compare(groups).rows
-    assert list(row[4:6]) == ["0, 1", "51.00 % ± 1.41"]
+    assert row[0] == "a, b" and list(row[5:8]) == ["0, 1", "51.00 %", "51.00 % ± 1.41"]
     assert "standard deviation" in compare(groups).notes[0]
     (found,) = to_json(groups)
     assert (found["accuracy"], found["accuracies"], found["seeds"]) == (0.51, [0.5, 0.52], [0, 1])
@@ -43,12 +44,30 @@ def test_seeds_become_mean_and_spread(tmp_path: Path) -> None:
 
 def test_a_run_that_stopped_early_says_so(tmp_path: Path) -> None:
     groups = grouped(write_run(tmp_path / "a", epochs=10, results={"epochs": 3}))
-    assert compare(groups).rows[0][3] == "3 of 10"
+    table = compare(groups)
+    assert table.rows[0][4] == "3 of 10" and "not run" in table.notes[-1]
+
+
+def test_an_interrupted_run_has_its_best_epoch_and_no_accuracy(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", epochs=10, accuracy=0.75)
+    (folder / "results.json").unlink()
+    (folder / "metrics.csv").write_text("epoch,accuracy,seconds\n0,0.5,2\n1,0.4,3\n")
+    (group,) = groups = grouped(folder)
+    table, (found,) = compare(groups), to_json(groups)
+    assert MEASURED not in table.columns and list(table.rows[0][4:]) == ["2 of 10", "0", "50.00 % (epoch 1)", "5"]
+    assert (found["accuracy"], found["best_validation_accuracy"], found["seconds"]) == (None, 0.5, 5)
+    assert runs_page([group]).curves["Validation accuracy, %"] == {"sbnn": [(1, 50.0), (2, 40.0)]}
+
+
+def test_a_short_budget_is_marked(tmp_path: Path) -> None:
+    table = compare(grouped(write_run(tmp_path / "a", published=0.865, paper="Tu", short=True)))
+    assert table.rows[0][4] == "2, short budget"
+    assert table.notes[0] == "[1] Tu" and table.notes[1].startswith("Short budget: far less than the source")
 
 
 def test_a_float_network_has_no_density(tmp_path: Path) -> None:
     table = compare(grouped(write_run(tmp_path / "a", method={"name": "none"}, results={"density": 1.0})))
-    assert table.rows[0][0] == "float32" and "density" not in table.columns
+    assert table.rows[0][1] == "float32" and "density" not in table.columns
 
 
 def test_labels_say_as_much_as_tells_runs_apart(tmp_path: Path) -> None:

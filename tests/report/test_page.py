@@ -41,7 +41,7 @@ def test_page_shows_everything_it_was_given(tmp_path):
         "0.0625",
         "dog, not cat",
         "Runs &lt;all&gt;",
-        "61 %",
+        "61&nbsp;%",
         "[1] a source",
         "blocks.7",
         "[[null,0.4375]]",

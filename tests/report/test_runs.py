@@ -41,16 +41,54 @@ def test_a_time_of_many_images_a_call_is_none_of_one(tmp_path: Path) -> None:
 
 def test_stages_follow_one_another(tmp_path: Path) -> None:
     stages = [{"name": "1-activations", "accuracy": 0.5, "epochs": 2}, {"name": "2-both", "accuracy": 0.5, "epochs": 3}]
-    folder = write_run(tmp_path / "a", epochs=3, results={"stages": stages})
+    recipe = [{"name": "activations", "epochs": 2}, {"name": "both"}]
+    folder = write_run(tmp_path / "a", epochs=3, results={"stages": stages}, stages=recipe)
     for name in ("metrics.csv", "layers.csv"):
         (folder / name).unlink()
     write_run(folder / "1-activations", epochs=2)
     write_run(folder / "2-both", epochs=3)
     run = read_run(folder)
-    assert run.epochs == 5
+    assert run.epochs == run.asked == 5
     assert [row["epoch"] for row in run.metrics] == [0, 1, 2, 3, 4]
     assert [row["epoch"] for row in run.layers] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert find_runs(tmp_path) == find_runs(folder) == [folder]
+    (folder / "results.json").unlink()  # interrupted in its second stage, of which one epoch is whole
+    shorten(folder / "2-both" / "metrics.csv", rows=1)
+    run = read_run(folder)
+    assert (run.epochs, run.asked, len(run.metrics)) == (3, 5, 3)
     assert find_runs(tmp_path) == [folder]
+
+
+def shorten(path: Path, rows: int) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[: rows + 1]))
+
+
+def test_an_interrupted_run_is_its_whole_epochs(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", epochs=10, seed=3, accuracy=0.75)
+    (folder / "results.json").unlink()
+    shorten(folder / "metrics.csv", rows=4)
+    run = read_run(folder)
+    assert (run.epochs, run.asked, run.results["seed"]) == (4, 10, 3)
+    assert run.best is not None and run.best["accuracy"] == pytest.approx(0.45)
+    (group,) = group_runs([run])
+    assert group.accuracies == [] and group.spread is None and group.mean(lambda run: run.bytes) is None
+
+
+def test_a_run_without_a_whole_epoch_is_passed_over(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "runs" / "a")
+    started = write_run(tmp_path / "runs" / "b")
+    for name in ("metrics.csv", "results.json"):
+        (started / name).unlink()
+    assert find_runs(tmp_path) == [folder]
+    with pytest.raises(RunError, match=r"b has neither results\.json nor a whole epoch in metrics\.csv"):
+        read_run(started)
+
+
+def test_the_best_epoch_heeds_the_score(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    (folder / "metrics.csv").write_text("epoch,accuracy,score\n0,0.9,-0.1\n1,0.6,0.6\n2,0.5,0.5\n")
+    best = read_run(folder).best
+    assert best is not None and best["epoch"] == 1
 
 
 def test_seeds_of_one_recipe_are_one_group(tmp_path: Path) -> None:
@@ -71,13 +109,16 @@ def test_seeds_of_one_recipe_are_one_group(tmp_path: Path) -> None:
     assert groups[0].mean(lambda run: run.bytes) is None
 
 
+NO_EPOCHS = 'data = {source = "a"}\nnetwork = {name = "b"}\nmethod = {name = "c"}\n'
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda folder: (folder / "results.json").unlink(), ["no finished run", "results.json", "--resume"]),
         (lambda folder: (folder / "recipe.toml").unlink(), ["is no run", "recipe.toml"]),
         (lambda folder: (folder / "recipe.toml").write_text("a = ["), ["recipe.toml", "TOML"]),
         (lambda folder: (folder / "recipe.toml").write_text("a = 1"), ["recipe.toml", "data.source"]),
+        (lambda folder: (folder / "recipe.toml").write_text(NO_EPOCHS), ["recipe.toml", "number of epochs"]),
         (lambda folder: (folder / "results.json").write_text("{"), ["results.json", "JSON"]),
         (lambda folder: (folder / "results.json").write_text("[]"), ["results.json", "list"]),
         (lambda folder: (folder / "results.json").write_bytes(b"\xff"), ["results.json"]),

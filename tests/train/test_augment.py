@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from bitwright.train.augment import Targets, crop_and_flip, mix, rotate
+from bitwright.train.config import Loss
 
 
 def _coordinates(count, height, width):
@@ -77,4 +78,13 @@ def test_mixup_mixes_inputs_and_loss(rng):
 
 def test_plain_targets_are_cross_entropy():
     logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
-    assert torch.equal(Targets(labels).loss(logits, 0.1), F.cross_entropy(logits, labels, label_smoothing=0.1))
+    smooth = Loss(label_smoothing=0.1)
+    assert torch.equal(Targets(labels).loss(logits, smooth), F.cross_entropy(logits, labels, label_smoothing=0.1))
+
+
+def test_squared_hinge():
+    logits = torch.tensor([[0.5, 2.0, -3.0], [-1.0, 0.0, 1.0]])
+    hinge = Loss("squared_hinge")
+    assert Targets(torch.tensor([0, 1])).loss(logits, hinge) == pytest.approx((0.25 + 9 + 0 + 0 + 1 + 4) / 6)
+    mixed = Targets(torch.tensor([0, 1]), torch.tensor([1, 1]), 0.5).loss(logits, hinge)
+    assert mixed == pytest.approx(0.5 * 14.25 / 6 + 0.5 * (2.25 + 0 + 0 + 0 + 1 + 4) / 6)

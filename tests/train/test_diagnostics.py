@@ -55,6 +55,18 @@ def test_mismatch_is_what_the_estimator_does_to_the_gradient(estimator, expected
     assert torch.equal(net.weight.grad, gradient)  # measuring changed nothing
 
 
+def test_tensorboard_holds_what_the_file_of_layers_holds(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    result = train(tiny_recipe("epochs=2"), tmp_path / "run", data=tiny_data(), progress=False)
+    seen = events.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    rows = list(csv.DictReader((tmp_path / "run" / "layers.csv").read_text().splitlines()))
+    for layer in result.layers:
+        for figure in ("density", "flips", "dead", "balance", "mismatch"):
+            values = [float(row[figure]) for row in rows if row["layer"] == layer and row[figure] != "nan"]
+            assert [event.value for event in seen.Scalars(f"{figure}/{layer}")] == pytest.approx(values, rel=1e-4)
+            assert len(values) == (1 if figure in ("flips", "dead") else 2)
+
+
 def test_a_resumed_run_counts_on(tmp_path):
     train(tiny_recipe(), tmp_path / "whole", data=tiny_data(), progress=False)
     train(tiny_recipe(), tmp_path / "half", data=tiny_data(), stop_after=2, progress=False)

@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from tiny import tiny_data, tiny_recipe
 
 from bitwright.errors import RecipeError, RunError
+from bitwright.nn.gated import GatedConv2d, average_bits, counting_gates
 from bitwright.nn.layers import BinaryConv2d
 from bitwright.train import load_model, parse_recipe, read_recipe, resume_run, train, write_recipe
 
@@ -41,7 +42,15 @@ def test_a_table_with_a_name_replaces_the_whole_table():
         ('[{name = "a"}, {name = "a"}]', "a name of its own"),
         ('[{name = "a", epoch = 2}]', "stages.a: unknown key epoch; did you mean epochs"),
         ('[{name = "a", binary = "none"}]', "stages.a: binary must be one of"),
-        ('[{name = "a", start = "x"}]', "a stage cannot have the key start"),
+        ('[{name = "a", stages = []}]', "a stage cannot have the key stages"),
+        (
+            '[{name = "a"}, {name = "b", start = "stage:b"}]',
+            "stages.b: start must be a stage before this one, of a, found",
+        ),
+        (
+            '[{name = "a", teacher = {source = "stage:b"}}, {name = "b"}]',
+            "teacher.source must be a stage before this one",
+        ),
     ],
 )
 def test_a_wrong_stage_is_named_before_anything_runs(stages, message):
@@ -73,6 +82,22 @@ def test_a_stage_starts_from_the_weights_the_one_before_kept(staged, tmp_path):
             torch.testing.assert_close(after[name], value)
 
 
+def test_a_stage_may_start_anew_or_from_an_earlier_one_and_learn_from_it(tmp_path):
+    recipe = tiny_recipe(
+        "optimizer.lr=1e-30",
+        'stages=[{name = "real", method = {name = "none"}, network = {name = "vgg_small", width = 6}, epochs = 1}, '
+        '{name = "new", start = "", epochs = 1, teacher = {source = "stage:real", features = ["features.1"]}}, '
+        '{name = "again", start = "stage:real", network = {width = 6}, epochs = 1}]',
+    )
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    assert run.finished and [stage.name for stage in sorted(run.folder.glob("?-*"))] == ["1-real", "2-new", "3-again"]
+    settings = [read_recipe(run.folder / name / "recipe.toml") for name in ("2-new", "3-again")]
+    real = str(run.folder / "1-real" / "model.safetensors")
+    assert [(s.start, s.teacher.source) for s in settings] == [("", real), (real, "")]
+    before, after = (load_file(run.folder / name / "model.safetensors") for name in ("1-real", "3-again"))
+    torch.testing.assert_close(after["features.3.weight"], before["features.3.weight"])
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_stopped_run_goes_on_to_the_same_weights(staged, tmp_path, epochs):
     half = train(tiny_recipe(*TWO), tmp_path / "run", data=tiny_data(), stop_after=epochs, progress=False)
@@ -95,3 +120,29 @@ def test_starting_weights_of_another_network_are_refused(staged, tmp_path):
     recipe = tiny_recipe(f"start={staged.folder}", "network.width=6")
     with pytest.raises(RunError, match="do not fit the recipe's network"):
         train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+
+
+def test_gates_learn_with_real_weights_and_go_on_from_there(tmp_path):
+    recipe = tiny_recipe(
+        'network={name="frac_bnn_resnet20", width=4}',
+        'method={name="frac_bnn"}',
+        "data.mean=[0.0]",
+        "data.std=[1.0]",
+        "optimizer.name=adam",
+        'stages=[{name="activations", binary="activations", epochs=2}, '
+        '{name="both", epochs=1, optimizer={lr=1e-30, weight_decay=0.0}}]',
+    )
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    first, second = (load_file(run.folder / name / "model.safetensors") for name in ("1-activations", "2-both"))
+    gates = [name for name in first if name.endswith("gate.threshold")]
+    assert len(gates) == 18 and sum(bool((first[name] != -1).any()) for name in gates) > 9
+    for name in gates:
+        torch.testing.assert_close(second[name], first[name], rtol=0, atol=0)
+    halfway, net = (load_model(run.folder / name).net for name in ("1-activations", "2-both"))
+    for layer in halfway.modules():
+        if isinstance(layer, GatedConv2d):
+            assert isinstance(layer.weight_binarizer, torch.nn.Identity)
+    assert set(net.blocks[0].conv.binarized_weight().unique().tolist()) == {-1.0, 1.0}
+    with counting_gates(net), torch.no_grad():
+        net.eval()(torch.rand(2, 1, 8, 8))
+    assert 1 < average_bits(net) < 2

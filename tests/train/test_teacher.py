@@ -52,6 +52,17 @@ def test_attention_maps_of_named_features_are_matched():
     torch.testing.assert_close(loss, 2 * (own - other).norm(dim=1).mean())
 
 
+def test_features_may_have_another_name_in_the_teacher():
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+    settings = Teaching(source=f"{__name__}:given_network", logits=0.0, features=("1 = 0", "0=1"))
+    teacher = make_teacher(settings, DATA)
+    teacher.net = nn.Sequential(nn.Conv2d(1, 5, 1), nn.Sigmoid(), nn.Flatten(), nn.Linear(20, 3)).eval()
+    x = torch.randn(5, 1, 2, 2)
+    _, loss = teacher.step(net, net, x, lambda y: y.sum())
+    own, other = ([F.normalize(f.square().sum(1).flatten(1)) for f in (m[0](x), m[:2](x))] for m in (net, teacher.net))
+    torch.testing.assert_close(loss, sum((a - b).norm(dim=1).mean() for a, b in zip(own, reversed(other), strict=True)))
+
+
 def test_the_teacher_sees_pixels_in_its_own_normalisation(tmp_path):
     run = train(
         tiny_recipe('method={name = "none"}', "epochs=1", "data.mean=[0.1]", "data.std=[0.5]"),

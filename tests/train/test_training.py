@@ -78,6 +78,12 @@ def test_a_float_network_learns_the_bars(tmp_path):
     assert train(recipe, tmp_path / "run", data=tiny_data(), progress=False).accuracy > 0.8
 
 
+def test_weights_that_are_real_in_the_end_have_no_density(tmp_path):
+    recipe = tiny_recipe('method={name="binary_connect", stochastic=true}', "epochs=1", "loss.name=squared_hinge")
+    run = train(recipe, tmp_path / "run", data=tiny_data(), progress=False)
+    assert run.finished and run.density == 1 and run.layers == {}
+
+
 def test_the_model_file_stands_alone(whole):
     model = load_model(whole.folder)
     data = tiny_data()

@@ -203,6 +203,10 @@ def test_sizes_and_channels() -> None:
     for make in (zoo.vgg_small, zoo.bnn_vgg):
         with pytest.raises(ValueError, match=r"size: expected at least 8"):
             make(size=7)
+        with pytest.raises(ValueError, match=r"nonlinearity: expected one of"):
+            make(nonlinearity="softplus")
+        kinds = [type(module) for module in make(width=4, nonlinearity="relu").modules()]
+        assert nn.Hardtanh not in kinds and kinds.count(nn.ReLU) == (6 if make is zoo.vgg_small else 8)
     assert zoo.alexnet(3, in_channels=1, width=6, hidden=4, size=127).eval()(torch.randn(1, 1, 127, 127)).shape == (
         1,
         3,

@@ -48,8 +48,8 @@ def import_weights(
     model = import_checkpoint(name, file)
     folder = run_dir or fresh_folder(Path("runs"), name)
     prepare_folder(folder, resume=False)
-    write_whole(folder / RECIPE, write_recipe(model.recipe))
     save_model(model, folder / MODEL)
+    write_whole(folder / RECIPE, write_recipe(model.recipe))
     if json:
         print_json({"folder": str(folder), "model": str(folder / MODEL)})
         return

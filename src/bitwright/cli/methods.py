@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
@@ -9,6 +10,8 @@ from tyro.conf import Positional, arg
 from bitwright.cli.arguments import Json
 from bitwright.cli.output import need, print_json, print_table
 from bitwright.errors import BitwrightError
+from bitwright.report.comparison import compare, to_json
+from bitwright.report.runs import Group, find_runs, group_runs, read_run
 
 if TYPE_CHECKING:
     from bitwright.methods.about import About, Curve, Part
@@ -20,14 +23,16 @@ def methods(
     name: Annotated[Positional[str | None], arg(metavar="NAME", help_behavior_hint="")] = None,
     /,
     *,
+    runs: Annotated[Path, arg(metavar="DIR")] = Path("recipes"),
     json: Json = False,
 ) -> None:
-    """List the methods, or show one: formula, surrogate derivative, settings, what it costs at inference.
+    """List the methods, or show one: formula, surrogate derivative, settings, cost at inference, results.
 
     Example: bw methods ir_net
 
     Args:
         name: A method; all of them by default.
+        runs: A folder with runs below; results are those of this method.
         json: Print one JSON object.
     """
     need("torch", "train", "bw methods")
@@ -47,19 +52,20 @@ def methods(
         raise BitwrightError(f"there is no method {name!r}; {hint}")
     method = getattr(catalogue, name)()
     parts, curves = describe_parts(method), activation_curves(method)
+    groups = [g for g in group_runs(map(read_run, find_runs(runs))) if g.first.recipe["method"]["name"] == name]
     if json:
-        drawn = [
-            {key: value if key == "progress" else value.tolist() for key, value in vars(c).items()} for c in curves
-        ]
-        print_json({**asdict(found[name]), "parts": [asdict(part) for part in parts], "activation": drawn})
+        drawn = [{key: getattr(curve, key) for key in ("progress", "values", "forward", "slope")} for curve in curves]
+        made = [asdict(part) for part in parts]
+        print_json({**asdict(found[name]), "parts": made, "activation": drawn, "results": to_json(groups)})
         return
     _print_one(found[name], parts, curves)
+    _print_results(groups)
 
 
 def _print_list(found: list["About"]) -> None:
-    rows = [[about.name, str(about.year), about.changes, about.deployed] for about in found]
-    print_table("methods", ["name", "year", "what it changes", "deployed"], rows, align="lrll")
-    print("bw methods NAME shows one: settings, formula, derivative, what was checked")
+    rows = [[about.name, f"{about.title}, {about.venue}", about.changes, about.deployed] for about in found]
+    print_table("methods", ["name", "paper", "what it changes", "cost at inference"], rows, align="llll")
+    print("bw methods NAME shows one: formula, derivative, settings, what was checked, results")
 
 
 def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> None:
@@ -68,17 +74,29 @@ def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> No
         print(f"{about.text}\n")
     for part in parts:
         print(f"{part.role.capitalize()}, {part.name}: {part.text}\n")
-    for label, text in (("Deployed", about.deployed), ("Checked", about.checked), ("Reference", about.reference)):
-        print(f"{label}: {text}\n")
-    print(f"bw.methods.{about.name}\n{about.settings}\n")
     print("The input binarizer and the derivative that the backward pass takes, at the initial parameters:")
-    for curve in curves:
+    alike = all(curve.forward.equal(curves[0].forward) for curve in curves)
+    for number, curve in enumerate(curves):
         when = "" if len(curves) == 1 else f", progress {curve.progress:g}"
         low, high = curve.values[0].item(), curve.values[-1].item()
-        print(f"  forward{when}, {curve.forward.min():g} to {curve.forward.max():g}")
-        print(f"  {low:+g} {_bars(curve.forward.tolist())} {high:+g}")
+        if number == 0 or not alike:
+            print(f"  forward{'' if alike else when}, {curve.forward.min():g} to {curve.forward.max():g}")
+            print(f"  {low:+g} {_bars(curve.forward.tolist())} {high:+g}")
         print(f"  derivative{when}, 0 to {curve.slope.max():.3g}")
         print(f"  {low:+g} {_bars([0.0, *curve.slope.tolist()])[1:]} {high:+g}")
+    print(f"\n{about.call}\n\n{about.summary}\n")
+    for setting in about.settings:
+        print(f"  {setting.name}: {setting.meaning}")
+    for label, text in (("Deployed", about.deployed), ("Checked", about.checked), ("Reference", about.reference)):
+        print(f"\n{label}: {text}")
+
+
+def _print_results(groups: list[Group]) -> None:
+    if groups:
+        print()
+        table = compare(groups, "Results")
+        print_table(table.title, table.columns, table.rows, table.align)
+        print("\n".join(table.notes))
 
 
 def _bars(values: list[float]) -> str:

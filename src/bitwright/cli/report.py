@@ -9,12 +9,12 @@ from bitwright.cli.arguments import Json
 from bitwright.cli.output import need, print_json, print_table
 from bitwright.report.comparison import compare, runs_page, to_json
 from bitwright.report.page import write_page
-from bitwright.report.runs import group_runs, read_run
+from bitwright.report.runs import find_runs, group_runs, read_run
 from bitwright.report.table import to_markdown
 
 
 def report(
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN [RUN ...]", help_behavior_hint="")],
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER [FOLDER ...]", help_behavior_hint="")],
     /,
     *,
     output: Annotated[Path, arg(metavar="FILE.html")] = Path("report.html"),
@@ -23,20 +23,21 @@ def report(
 ) -> None:
     """Compare training runs: a table, accuracy over the epochs, and what happened in each layer.
 
-    Runs whose recipes differ in the seed alone become one row, with mean and spread.
+    Runs whose recipes differ in the seed alone become one row, with mean and spread. Of an interrupted run its whole
+    epochs are shown.
 
-    Example: bw report runs/* --output report.html
+    Example: bw report runs --output report.html
 
     Args:
-        runs: Run folders, which bw train wrote.
+        runs: Run folders, which bw train wrote, or folders with such folders below.
         output: The page, one HTML file that needs no network.
         markdown: A file for the table as Markdown.
         json: Print one JSON object instead of a table.
     """
     if not runs:
-        raise ValueError("expected run folders. Example: bw report runs/*")
+        raise ValueError("expected run folders. Example: bw report runs")
     need("plotly", "report", "bw report")
-    groups = group_runs([read_run(folder) for folder in runs])
+    groups = group_runs(read_run(run) for folder in runs for run in find_runs(folder) or [folder])
     table = compare(groups)
     page = write_page(output, runs_page(groups))
     if markdown is not None:

@@ -1,4 +1,4 @@
-"""The operators that `torch.export` sees: `bitwright::sign`, `step`, `quantize`, `thermometer`, and the two layers.
+"""The operators that `torch.export` sees: signs, steps and levels of activations, the thermometer, and the two layers.
 
 The two layers compute what the packed file computes: the integers of the binarizers' codes are summed exactly, and
 levels and bias follow in float32, one rounding an operation. A network in `eval()` mode therefore equals its export up
@@ -17,6 +17,7 @@ _SCHEMAS = {
     "sign": "(Tensor x) -> Tensor",
     "step": "(Tensor x) -> Tensor",
     "quantize": "(Tensor x) -> Tensor",
+    "round_to_levels": "(Tensor x, int bits) -> Tensor",
     "thermometer": "(Tensor x, int resolution) -> Tensor",
     "binary_conv2d": "(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, "
     "int groups, bool digits=False) -> Tensor",
@@ -45,7 +46,10 @@ def _quantize(x: Tensor) -> Tensor:
     return first.add_(second).add_(third).mul_(2).sub_(3).div_(3)
 
 
-torch.library.register_fake("bitwright::quantize", torch.empty_like)
+@torch.library.impl("bitwright::round_to_levels", "CompositeExplicitAutograd")
+def _round_to_levels(x: Tensor, bits: int) -> Tensor:
+    step, inverse = level_step(bits)
+    return x.clamp(-1, 1).add_(1).mul_(inverse).round_().mul_(step).sub_(1)
 
 
 @torch.library.impl("bitwright::thermometer", "CompositeExplicitAutograd")
@@ -64,6 +68,12 @@ def _(x: Tensor, resolution: int) -> Tensor:
 
 torch.library.register_fake("bitwright::sign", torch.empty_like)
 torch.library.register_fake("bitwright::step", torch.empty_like)
+torch.library.register_fake("bitwright::quantize", torch.empty_like)
+
+
+@torch.library.register_fake("bitwright::round_to_levels")
+def _(x: Tensor, bits: int) -> Tensor:
+    return torch.empty_like(x)
 
 
 def sign(x: Tensor) -> Tensor:
@@ -82,6 +92,20 @@ def quantize(x: Tensor) -> Tensor:
     y = (2q - 3) / 3, where q is the number of `QUANTIZE_AT` that x reaches; 0 goes to +1/3, 2/3 to +1/3, -2/3 to -1.
     """
     return torch.ops.bitwright.quantize(x)
+
+
+def round_to_levels(x: Tensor, bits: int) -> Tensor:
+    """Round to 2^bits levels, evenly spaced over [-1, 1], in x's dtype; without a gradient: see `nn.quantize`."""
+    return torch.ops.bitwright.round_to_levels(x, bits)
+
+
+def level_step(bits: int) -> tuple[float, float]:
+    """The distance 2 / (2^bits - 1) of neighbouring levels and its inverse, each rounded to float32.
+
+    Multiplying by this inverse rounds as dividing by the distance does, but for single numbers next to ties.
+    """
+    step = torch.tensor(2 / (2**bits - 1), dtype=torch.float32).item()
+    return step, torch.tensor(1 / step, dtype=torch.float32).item()
 
 
 def thermometer(x: Tensor, resolution: int) -> Tensor:

@@ -16,7 +16,7 @@ Estimator = Callable[[Tensor], Tensor]
 
 
 class _Threshold(torch.autograd.Function):
-    """A function of x of two values, or four, with the derivative of another one."""
+    """A function of x of a few values, with the derivative of another one."""
 
     @staticmethod
     def forward(x: Tensor, slope: Slope | None, values: Callable[[Tensor], Tensor]) -> Tensor:
@@ -78,6 +78,11 @@ def step(x: Tensor, slope: Slope | None = None) -> Tensor:
 def quantize(x: Tensor, slope: Slope | None = None) -> Tensor:
     """-1, -1/3, +1/3 or +1 with an estimated gradient: dL/dx = slope(x) * dL/dy. See `sign` and `binarizers.Planes`."""
     return _Threshold.apply(x, slope, custom_ops.quantize)  # type: ignore[no-any-return]
+
+
+def round_to_levels(x: Tensor, bits: int, slope: Slope | None = None) -> Tensor:
+    """One of 2^bits levels over [-1, 1] with an estimated gradient: dL/dx = slope(x) * dL/dy. See `nn.quantize`."""
+    return _Threshold.apply(x, slope, lambda x: custom_ops.round_to_levels(x, bits))  # type: ignore[no-any-return]
 
 
 def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitwright.core.custom_ops import codes_of
-from bitwright.core.estimators import straight_through
 from bitwright.core.levels import Levels, read_levels
 from bitwright.errors import LoweringError
 
@@ -43,16 +42,13 @@ def trained(
 
     Args:
         x: Digits over 3.
-        weight: The binarized weight.
+        weight: The binarized weight, or in a first step of training a real one.
         threshold: Of each output channel.
         bias: Added at the end.
         geometry: Stride, padding, dilation and groups.
         sparse: Whether gradients pass only gates that are open.
     """
-    high = F.conv2d(straight_through(_high_plane(x), x), weight, None, *geometry) * (2 / 3)
-    both = F.conv2d(x, weight, None, *geometry)
-    gate = _Gate.apply(high - threshold.view(-1, 1, 1), sparse)
-    y = high + gate * (both - high)
+    y: Tensor = _Gated.apply(x, weight, threshold, geometry, sparse)  # pyright: ignore[reportAssignmentType]
     return y if bias is None else y + bias.view(-1, 1, 1)
 
 
@@ -72,11 +68,20 @@ def deployed(
     return torch.ops.bitwright.gated_conv2d(x, weight, threshold, bias, *geometry, sparse)
 
 
-def open_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
-    """Where the gates are open, as 0 and 1: (N, out, H', W')."""
+def trained_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
+    """Where the gates of `trained` are open: (N, out, H', W') bool."""
+    return F.conv2d(_high_plane(x), weight, None, *geometry) * (2 / 3) - threshold.view(-1, 1, 1) > 0
+
+
+def deployed_gates(x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry) -> Tensor:
+    """Where the gates of `deployed` are open: (N, out, H', W') bool.
+
+    Raises:
+        LoweringError: A filter's levels are not -a and +a.
+    """
     levels = gated_levels(weight)
     high = _sums(_high_plane(x), levels, geometry)
-    return is_open(high, levels.scale.view(-1, 1, 1), threshold.to(high.dtype).view(-1, 1, 1)).to(x.dtype)
+    return is_open(high, levels.scale.view(-1, 1, 1), threshold.to(high.dtype).view(-1, 1, 1))
 
 
 def is_open(high: Tensor, scale: Tensor, threshold: Tensor) -> Tensor:
@@ -96,24 +101,43 @@ def gated_levels(weight: Tensor) -> Levels:
     return levels
 
 
-class _Gate(torch.autograd.Function):
-    """1 where x > 0, else 0."""
+class _Gated(torch.autograd.Function):
+    """The gated convolution without a bias: two convolutions forward, and three backward."""
 
     @staticmethod
-    def forward(x: Tensor, sparse: bool) -> Tensor:
-        return (x > 0).to(x.dtype)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, geometry: Geometry, sparse: bool) -> Tensor:
+        high = F.conv2d(_high_plane(x), weight, None, *geometry) * (2 / 3)
+        both = F.conv2d(x, weight, None, *geometry)
+        above = high - threshold.view(-1, 1, 1)
+        ctx.save_for_backward(x, weight, above, both - high)
+        ctx.geometry, ctx.sparse, ctx.dtype = geometry, sparse, threshold.dtype
+        return torch.where(above > 0, both, high)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, ctx.sparse = inputs
-        ctx.save_for_backward(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        s = torch.sigmoid(STEEPNESS * x)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, above, low = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.geometry
+        need_x, need_weight, *_ = ctx.needs_input_grad
+        s = torch.sigmoid(STEEPNESS * above)
         slope = STEEPNESS * s * (1 - s)
-        return grads[0] * (slope * (s >= 0.5) if ctx.sparse else slope), None
+        if ctx.sparse:
+            slope = slope * (above >= 0)
+        to_gate = grads[0] * low * slope
+        to_both = grads[0] * (above > 0)
+        to_high = (grads[0] - to_both + to_gate).to(grads[0].dtype) * (2 / 3)
+
+        def gradients(grad: Tensor, planes: Tensor, *need: bool) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.ops.aten.convolution_backward(
+                grad, planes.to(grad.dtype), weight.to(grad.dtype), None, stride, padding, dilation, False, [0, 0],
+                groups, [*need, False],
+            )  # fmt: skip
+
+        to_x = gradients(to_high + to_both, x, True, False)[0].to(x.dtype) if need_x else None
+        to_weight = None
+        if need_weight:
+            by_high, by_both = gradients(to_high, _high_plane(x), False, True), gradients(to_both, x, False, True)
+            to_weight = (by_high[1] + by_both[1]).to(weight.dtype)
+        return to_x, to_weight, -to_gate.sum((0, 2, 3)).to(ctx.dtype), None, None
 
 
 def _high_plane(x: Tensor) -> Tensor:

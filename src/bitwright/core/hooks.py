@@ -30,7 +30,7 @@ class Stepped(ABC):
 
 
 class PenaltyTerm(Protocol):
-    """A term of the loss over the latent weights of all binarizers that share it."""
+    """A term of the loss over the parameters of all modules that share it."""
 
     def __call__(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         """The term, a 0-d tensor with a gradient; `loss` is the task's, detached."""
@@ -38,12 +38,15 @@ class PenaltyTerm(Protocol):
 
 
 class Penalized(ABC):
-    """A weight binarizer that adds a term to the loss; those that share one `penalty_term` object add one together."""
+    """A module that adds a term to the loss; those that share one `penalty_term` object add one together.
+
+    Of a weight binarizer it is about the latent weight, of any other module about its own parameters.
+    """
 
     @property
     @abstractmethod
     def penalty_term(self) -> PenaltyTerm:
-        """What the loss gains, over the latent weights of all binarizers that return this very object."""
+        """What the loss gains, over the parameters of all modules that return this very object."""
 
 
 def set_progress(net: nn.Module, progress: float) -> None:
@@ -64,7 +67,7 @@ def set_progress(net: nn.Module, progress: float) -> None:
 
 
 def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
-    """What the network's binarizers add to the loss of the task.
+    """What the network's binarizers, and gates, add to the loss of the task.
 
     Args:
         net: the network.
@@ -72,14 +75,14 @@ def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
             take 1.
 
     Returns:
-        A 0-d tensor, 0 where no binarizer asks for a penalty.
+        A 0-d tensor, 0 where nothing asks for a penalty.
     """
     shared: dict[int, tuple[PenaltyTerm, list[Tensor]]] = {}
     device = None
-    for binarizer, weight in latent_weights(net):
+    for module, weight in _trained(net):
         device = weight.device
-        if isinstance(binarizer, Penalized):
-            weights = shared.setdefault(id(binarizer.penalty_term), (binarizer.penalty_term, []))[1]
+        if isinstance(module, Penalized):
+            weights = shared.setdefault(id(module.penalty_term), (module.penalty_term, []))[1]
             if not any(weight is w for w in weights):  # tied weights count once
                 weights.append(weight)
     value = torch.ones((), device=device) if loss is None else loss.detach()
@@ -103,3 +106,14 @@ def latent_weights(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
                 yield binarizer, module.get_parameter("original")
         elif isinstance(binarizer := getattr(module, "weight_binarizer", None), nn.Module):
             yield binarizer, module.get_parameter("weight")
+
+
+def _trained(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
+    """Every weight binarizer with its latent weight, and every other penalized module with its own parameters."""
+    binarizers = set()
+    for binarizer, weight in latent_weights(net):
+        binarizers.add(binarizer)
+        yield binarizer, weight
+    for module in net.modules():
+        if isinstance(module, Penalized) and module not in binarizers:
+            yield from ((module, parameter) for parameter in module.parameters(recurse=False))

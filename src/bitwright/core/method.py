@@ -14,9 +14,12 @@ class Method:
 
     Args:
         weight: makes the weight binarizer, from the latent weight to one of the same shape and two levels a filter.
-        activation: makes the input binarizer, to -1/+1 or 0/1, or a `LevelPair`; nn.Identity keeps activations real.
+        activation: makes the input binarizer, to -1/+1 or 0/1, a `LevelPair` or the digits of `Planes`; nn.Identity
+            keeps activations real.
         rescale: makes a module of (x, y), the layer's real input and its output, whose result replaces the output: a
             gate, XNOR-Net's K, an elastic link. None leaves the output alone.
+        gate: called for each nn.Conv2d, whose activation makes digits; makes the `PlaneGate` that decides where the
+            second plane is read. None reads it everywhere.
 
     Example:
         >>> from bitwright.core.binarizers import ScaledSign, Sign
@@ -26,3 +29,4 @@ class Method:
     weight: Factory
     activation: Factory
     rescale: Factory | None = None
+    gate: Factory | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 from torch.fx import Node
 
+from bitwright.core.custom_ops import level_step
 from bitwright.ir import ops
 from bitwright.ir.ops import Kind
 from bitwright.lower.arithmetic import affine
@@ -71,6 +72,17 @@ def hardswish(build: Translation, call: Node) -> str:
     """X * hardsigmoid(x)."""
     x = build.real(argument(call))
     return _times(build, call, x, _hardsigmoid(build, call, x))
+
+
+def round_to_levels(build: Translation, call: Node) -> str:
+    """Levels evenly spaced over [-1, 1]: integers between two lines."""
+    step, inverse = level_step(arguments(call)["bits"])
+    x = _clamp(build, call, build.real(argument(call)), -1.0, 1.0)
+    x = affine(build, call, x, scale=np.float32(1), shift=np.ones(1, np.float32))
+    x = affine(build, call, x, scale=np.float32(inverse))
+    whole = ops.FixedPoint(name=build.name(call), inputs=(x,), fraction=0)
+    x = build.emit.add(whole, Kind.REAL, build.emit.shape(x))
+    return affine(build, call, x, scale=np.float32(step), shift=np.full(1, -1, np.float32))
 
 
 def _clamp(build: Translation, call: Node, x: str, low: float, high: float) -> str:

@@ -45,5 +45,6 @@ OPERATORS: dict[str, Callable[[Translation, Node], str]] = {
     **dict.fromkeys(("aten.clone", "aten.alias", "aten.detach", "aten._to_copy", "aten.contiguous"), rearranging.copy),
     **dict.fromkeys(("aten.pad", "aten.constant_pad_nd"), rearranging.pad),
     "aten.cat": rearranging.cat,
+    "bitwright.round_to_levels": functions.round_to_levels,
     "bitwright.thermometer": thermometer,
 }

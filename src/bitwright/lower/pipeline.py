@@ -185,7 +185,7 @@ def export(
                 final, rounded = fixed_stream(final, images)
             if final is not graph:
                 write(final, written)
-    real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize) and op.note}
+    real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize | ops.Quantize) and op.note}
     return ExportReport(path, path.stat().st_size, len(x), found, real, rounded, integers)
 
 

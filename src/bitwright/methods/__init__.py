@@ -6,6 +6,7 @@ from bitwright.methods.binary_connect import binary_connect
 from bitwright.methods.bnn import bnn
 from bitwright.methods.dorefa import dorefa
 from bitwright.methods.elastic_link import elastic_link
+from bitwright.methods.frac_bnn import frac_bnn
 from bitwright.methods.ftbnn import ftbnn
 from bitwright.methods.ir_net import ir_net
 from bitwright.methods.noisy_supervision import noisy_supervision
@@ -26,6 +27,7 @@ __all__ = [
     "bnn",
     "dorefa",
     "elastic_link",
+    "frac_bnn",
     "ftbnn",
     "ir_net",
     "noisy_supervision",

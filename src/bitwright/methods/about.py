@@ -16,6 +16,16 @@ from bitwright.core.method import Method
 
 _PARTS = ("Deployed", "Checked", "Reference")
 _SECTION = re.compile(r"^(Shape|Args|Attributes|Returns|Raises|Examples?|Reference):", re.MULTILINE)
+_VENUE = re.compile(r'", ((?:[^";]*?\b)?((?:19|20)\d\d))\b')
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An argument of a method: its default as Python writes it, and what the docstring says of it."""
+
+    name: str
+    default: str
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +40,10 @@ class About:
         deployed: What it costs at inference.
         checked: What its numbers were held against, and what is a reconstruction.
         reference: Authors, title, venue and year.
+        venue: Where the paper appeared, and its year.
         year: Of the paper.
-        settings: The function's docstring, which explains its arguments.
+        summary: What the function's docstring says before its sections.
+        settings: Its arguments.
     """
 
     name: str
@@ -41,8 +53,21 @@ class About:
     deployed: str
     checked: str
     reference: str
+    venue: str
     year: int
-    settings: str
+    summary: str
+    settings: tuple[Setting, ...]
+
+    @property
+    def call(self) -> str:
+        """The call that makes the method, with its defaults; one argument a line where it would be long."""
+        arguments = [f"{setting.name}={setting.default}" for setting in self.settings]
+        line = f"bw.methods.{self.name}({', '.join(arguments)})"
+        return (
+            line
+            if len(line) <= 100
+            else "\n".join([f"bw.methods.{self.name}(", *(f"    {a}," for a in arguments), ")"])
+        )
 
 
 def describe_method(function: Callable[..., Method]) -> About:
@@ -52,30 +77,33 @@ def describe_method(function: Callable[..., Method]) -> About:
         function: Of the catalogue, `bw.methods`.
 
     Raises:
-        ValueError: The file's docstring lacks one of its parts.
+        ValueError: A docstring lacks one of its parts, or an argument.
     """
     module = inspect.getmodule(function)
     document = inspect.cleandoc((module.__doc__ if module else None) or "")
     head, *paragraphs = document.split("\n\n")
     title, colon, changes = _joined(head).partition(": ")
     parts = {word: _joined(p.removeprefix(f"{word}:")) for p in paragraphs for word in _PARTS if _starts(p, word)}
-    years = re.findall(r"\b(?:19|20)\d\d\b", parts.get("Reference", ""))
-    missing = [word for word in _PARTS if word not in parts] + (
-        [] if colon else ["first line 'Name: what it changes.'"]
-    )
-    if missing or not years:
-        raise ValueError(f"{function.__module__}: its docstring lacks {', '.join(missing) or 'the year of its paper'}")
-    text = "\n\n".join(p for p in paragraphs if not any(_starts(p, word) for word in _PARTS))
+    missing = [word for word in _PARTS if word not in parts]
+    if not colon:
+        missing.append("a first line 'Name: what it changes.'")
+    venue = _VENUE.search(parts.get("Reference", ""))
+    if missing or venue is None:
+        missing = missing or ["venue and year behind the paper's title"]
+        raise ValueError(f"{function.__module__}: its docstring lacks {', '.join(missing)}")
+    summary, settings = _describe_settings(function)
     return About(
         name=function.__name__,
         title=title,
         changes=changes,
-        text=text,
+        text="\n\n".join(p for p in paragraphs if not any(_starts(p, word) for word in _PARTS)),
         deployed=parts["Deployed"],
         checked=parts["Checked"],
         reference=parts["Reference"],
-        year=int(years[0]),
-        settings=inspect.getdoc(function) or "",
+        venue=venue.group(1),
+        year=int(venue.group(2)),
+        summary=summary,
+        settings=settings,
     )
 
 
@@ -87,24 +115,8 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-@dataclass(frozen=True)
-class Setting:
-    """An argument of a method: its default as Python writes it, and what the docstring says of it."""
-
-    name: str
-    default: str
-    meaning: str
-
-
-def describe_settings(function: Callable[..., Method]) -> tuple[str, list[Setting]]:
-    """What a method's docstring says before its sections, and of each argument.
-
-    Args:
-        function: Of the catalogue, `bw.methods`.
-
-    Raises:
-        ValueError: The docstring lacks an argument.
-    """
+def _describe_settings(function: Callable[..., Method]) -> tuple[str, tuple[Setting, ...]]:
+    """What a method's docstring says before its sections, and of each argument."""
     document = inspect.getdoc(function) or ""
     found = re.search(r"^Args:\n((?: {4}.*\n?)+)", document, re.MULTILINE)
     entries = re.split(r"^ {4}(\w+): ", found.group(1), flags=re.MULTILINE)[1:] if found else []
@@ -113,12 +125,12 @@ def describe_settings(function: Callable[..., Method]) -> tuple[str, list[Settin
     missing = [name for name in parameters if name not in meanings]
     if missing:
         raise ValueError(f"{function.__module__}.{function.__name__}: its docstring lacks {', '.join(missing)}")
-    settings = [Setting(name, _written(p.default), meanings[name]) for name, p in parameters.items()]
+    settings = tuple(Setting(name, _written(p.default), meanings[name]) for name, p in parameters.items())
     return _before_sections(document), settings
 
 
 def _written(default: object) -> str:
-    return default.__name__ if inspect.isfunction(default) else repr(default)
+    return default.__name__ if inspect.isfunction(default) else repr(default).replace("'", '"')
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ class Part:
     """What a method puts into a layer.
 
     Attributes:
-        role: What it acts on: "weights", "inputs" or "output".
+        role: What it acts on, "weights", "inputs" or "output"; or what it is, a "gate".
         name: The module, with its settings where they fit in a line.
         text: What its docstring says before its sections: the formula.
     """
@@ -146,6 +158,8 @@ def describe_parts(method: Method) -> list[Part]:
     made = {"weights": method.weight(layer), "inputs": method.activation(layer)}
     if method.rescale is not None:
         made["output"] = method.rescale(layer)
+    if method.gate is not None:
+        made["gate"] = method.gate(layer)
     return [_part(role, module) for role, module in made.items()]
 
 

@@ -5,7 +5,8 @@ Its networks put `nn.activations.Maxout` in the place of other non-linearities.
 Deployed: one bit a weight, two real levels a filter, and one sum of the input's codes for each pixel, shared by all
 filters; the levels of the activations become one factor and a constant for each output pixel.
 
-Checked: numbers of the authors' code; form="paper" against the paper's formula only.
+Checked: numbers of the authors' code, and their own ResNet-20, see `bw import`; form="paper" against the paper's
+formula only.
 
 Reference: Tu et al., "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets", ECCV 2022.
 """

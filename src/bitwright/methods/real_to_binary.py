@@ -14,26 +14,37 @@ filter's mean(abs(w)).
 Reference: Martinez et al., "Training Binary Neural Networks with Real-to-Binary Convolutions", ICLR 2020.
 """
 
+from typing import Literal
+
+from torch import nn
+
 from bitwright.core.binarizers import Sign
 from bitwright.core.method import Method
-from bitwright.nn.rescale import Gate
+from bitwright.nn.rescale import ChannelScale, Gate
 
 
-def real_to_binary(reduction: int = 8) -> Method:
+def real_to_binary(reduction: int = 8, gate: bool = True, activations: Literal["sign", "tanh"] = "sign") -> Method:
     """Output conv(sign(x), sign(w)) * scale * G(x), with a learned scale per channel and the gate of `nn.rescale.Gate`.
 
     Both signs have slope 1 where the absolute value is at most 1.
 
     Args:
         reduction: the gate squeezes C input channels to C / reduction numbers.
+        gate: False leaves G(x) out and keeps the scale: the paper's strong baseline.
+        activations: "tanh" has tanh(x) for sign(x), for the first student, whose weights are real too: no network of
+            bits, only what a later one starts from.
 
     Raises:
-        ValueError: reduction is less than 1.
+        ValueError: reduction is less than 1, or there are no such activations.
 
     Reference: Martinez et al., ICLR 2020.
     """
     if reduction < 1:
         raise ValueError(f"reduction: expected 1 or more, such as 8, found {reduction}")
+    if activations not in ("sign", "tanh"):
+        raise ValueError(f"activations: expected 'sign' or 'tanh', found {activations!r}")
     return Method(
-        weight=lambda layer: Sign(), activation=lambda layer: Sign(), rescale=lambda layer: Gate(layer, reduction)
+        weight=lambda layer: Sign(),
+        activation=lambda layer: Sign() if activations == "sign" else nn.Tanh(),
+        rescale=(lambda layer: Gate(layer, reduction)) if gate else ChannelScale,
     )

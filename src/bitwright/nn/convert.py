@@ -2,13 +2,15 @@
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from bitwright.core.levels import has_digits
 from bitwright.core.method import Method
+from bitwright.nn.gated import GatedConv2d
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 
 Layer = nn.Conv2d | nn.Linear
@@ -22,9 +24,10 @@ Where = Callable[[str, nn.Module], bool] | Collection[str]
 def binarize(module: M, method: Method, where: Where | None = None) -> M:
     """Make inner layers of a network binary, in place.
 
-    The layers chosen change their class to BinaryConv2d or BinaryLinear and gain what the method makes. The module, the
-    layers, their names, Parameters and state-dict keys remain, so float checkpoints load and existing optimizers go on
-    working. Parameters that the method adds (the levels of `sbnn`) are new: make the optimizer afterwards.
+    The layers chosen change their class to BinaryConv2d, GatedConv2d where the method has a gate, or BinaryLinear, and
+    gain what the method makes. The module, the layers, their names, Parameters and state-dict keys remain, so float
+    checkpoints load and existing optimizers go on working. Parameters that the method adds (the levels of `sbnn`) are
+    new: make the optimizer afterwards.
 
     Only layers whose class is exactly nn.Conv2d or nn.Linear are eligible: subclasses may compute something else.
 
@@ -55,9 +58,10 @@ def binarize(module: M, method: Method, where: Where | None = None) -> M:
     for name, layer in chosen.items():
         _check_layer(name, layer)
     own: Mapping[str, Callable[[], nn.Module]] = getattr(module, "input_binarizers", {})
-    added = [_parts(method, layer, own.get(name)) for name, layer in chosen.items()]
+    added = [_parts(method, name, layer, own.get(name)) for name, layer in chosen.items()]
     for layer, parts in zip(chosen.values(), added, strict=True):
-        layer.__class__ = _BINARY[type(layer)]
+        kind: Any = GatedConv2d if "gate" in parts else _BINARY[type(layer)]
+        layer.__class__ = kind
         for part, made in parts.items():
             setattr(layer, part, None if made is None else made.to(layer.weight.device).train(layer.training))
     _warn_of_constant_inputs(module, chosen)
@@ -90,12 +94,20 @@ def binarize_parameter(module: nn.Module, name: str, binarizer: nn.Module) -> nn
     return module
 
 
-def _parts(method: Method, layer: Layer, own: Callable[[], nn.Module] | None) -> dict[str, nn.Module | None]:
+def _parts(method: Method, name: str, layer: Layer, own: Callable[[], nn.Module] | None) -> dict[str, nn.Module | None]:
     """What a layer gains; with an input binarizer of its own, only the weight is the method's."""
     if own is not None:
         return {"weight_binarizer": method.weight(layer), "input_binarizer": own(), "rescale": None}
     rescale = method.rescale(layer) if method.rescale else None
-    return {"weight_binarizer": method.weight(layer), "input_binarizer": method.activation(layer), "rescale": rescale}
+    made = {"weight_binarizer": method.weight(layer), "input_binarizer": method.activation(layer), "rescale": rescale}
+    if method.gate is None or not isinstance(layer, nn.Conv2d):
+        return made
+    if not has_digits(made["input_binarizer"]):
+        raise ValueError(
+            f"{name or 'the module'}: the method's gate needs activations of two planes, such as Planes; found "
+            f"{type(made['input_binarizer']).__name__}"
+        )
+    return made | {"gate": method.gate(layer)}
 
 
 def _check_method(method: object) -> None:
@@ -108,7 +120,7 @@ def _check_method(method: object) -> None:
 
 
 def _choose(module: nn.Module, where: Where | None) -> dict[str, Layer]:
-    eligible = (*_BINARY, *_BINARY.values())
+    eligible = (*_BINARY, *_BINARY.values(), GatedConv2d)
     layers = {n: m for n, m in module.named_modules() if isinstance(m, Layer) and type(m) in eligible}
     inside = tuple(f"{n}." for n, m in layers.items() if isinstance(m, BinaryConv2d | BinaryLinear))
     layers = {n: m for n, m in layers.items() if not n.startswith(inside)}  # what a method added stays as it is

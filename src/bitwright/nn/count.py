@@ -87,8 +87,9 @@ def count(net: nn.Module, example: Tensor) -> Count:
 
     OPs = BOPs / 64 + FLOPs; memory = 32 * real + binary bits. Multiply-adds are those of convolutions and linear
     layers, output pixels x taps of a filter x filters, taps outside the image counted like the others; they are binary
-    where weight and input are. Pooling and elementwise operations are not counted. Parameters of a weight binarizer are
-    not either: the packed weight contains them.
+    where weight and input are. Of activations of two planes the first is counted: how much of the second gates let pass
+    depends on the data, see `nn.gated.average_bits`. Pooling and elementwise operations are not counted. Parameters of
+    a weight binarizer are not either: the packed weight contains them.
 
     The network runs once, in eval mode and without gradients, and is left as it was found.
 

@@ -1,36 +1,54 @@
 """GatedConv2d: a binary convolution of two bit planes, of which the second is used only where the first says so.
 
-`add_gates` makes them out of the BinaryConv2d layers of a network; `counting_gates` and `average_bits` say how many
-bits of an activation they use on data.
+`binarize` makes them where the method has a gate; `counting_gates` and `average_bits` say how many bits of an
+activation they use on data.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bitwright.core import gated_ops
-from bitwright.core.levels import has_digits
 from bitwright.nn.layers import BinaryConv2d
 from bitwright.nn.shapes import two_sided_padding
 
-M = TypeVar("M", bound=nn.Module)
+
+class PlaneGate(nn.Module):
+    """Where a GatedConv2d reads the second plane of its input: where its sum over the first exceeds a threshold.
+
+    Args:
+        layer: The convolution, for its outputs, each of which has a threshold.
+        start: Where the thresholds start.
+        sparse: Whether gradients reach thresholds, and sums through the gate, only where the gate is open.
+
+    Attributes:
+        threshold: (out,), in the units of the sum; learned.
+    """
+
+    def __init__(self, layer: nn.Module, start: float = -1.0, sparse: bool = True) -> None:
+        super().__init__()
+        self.threshold = nn.Parameter(torch.full(layer.get_parameter("weight").shape[:1], start))
+        self.sparse = sparse
+
+    def extra_repr(self) -> str:
+        """How many channels, and which gradient."""
+        return f"{len(self.threshold)}, sparse={self.sparse}"
 
 
 class GatedConv2d(BinaryConv2d):
     """y = o + [o > threshold] * (1/3) conv(l, w) + bias, where o = (2/3) conv(m, w), of the planes (2m + l) / 3.
 
     The planes are those of the input binarizer, such as `Planes`; w = weight_binarizer(weight) holds two levels -a and
-    +a in each filter. Where a gate is open, y is the convolution of all that the binarizer returned.
+    +a in each filter, or where the weight binarizer is nn.Identity any numbers. Where a gate is open, y is the
+    convolution of all that the input binarizer returned.
 
     Shape:
-        x (N, in, H, W), y (N, out, H', W'), weight (out, in/groups, kh, kw), threshold (out,).
+        x (N, in, H, W), y (N, out, H', W'), weight (out, in/groups, kh, kw).
 
     Attributes:
-        threshold: The learned threshold of each output channel, in the units of o.
-        sparse: Whether gradients reach thresholds, and o through its gate, only where the gate is open.
+        gate: Holds the thresholds.
         open_gates: Open gates that were counted, a tensor of no dimensions, and
         outputs: how many gates there were; see `counting_gates`.
 
@@ -38,73 +56,31 @@ class GatedConv2d(BinaryConv2d):
     FPGA 2021.
     """
 
-    threshold: nn.Parameter
-    sparse = True
+    gate: PlaneGate
     counts_gates = False
     open_gates: Tensor | int = 0
     outputs: int = 0
 
-    added = (*BinaryConv2d.added, "threshold")
+    added = (*BinaryConv2d.added, "gate.")
 
     def _trained(self, input: Tensor) -> Tensor:
-        return self._convolve(gated_ops.trained, input)
+        return self._convolve(gated_ops.trained, gated_ops.trained_gates, input)
 
     def _deployed(self, input: Tensor) -> Tensor:
-        return self._convolve(gated_ops.deployed, input)
+        return self._convolve(gated_ops.deployed, gated_ops.deployed_gates, input)
 
-    def _convolve(self, compute: Callable[..., Tensor], input: Tensor) -> Tensor:
+    def _convolve(self, compute: Callable[..., Tensor], opened: Callable[..., Tensor], input: Tensor) -> Tensor:
         """Convolve the high plane, and where that opens the gate both."""
         x, w = self.input_binarizer(input), self.binarized_weight()
         geometry = (self.stride, two_sided_padding(self), self.dilation, self.groups)
         batch = x if x.dim() == 4 else x[None]
         if self.counts_gates:
             with torch.no_grad():
-                gates = gated_ops.open_gates(batch, w, self.threshold, geometry)
+                gates = opened(batch, w, self.gate.threshold, geometry)
                 self.open_gates = self.open_gates + gates.sum(dtype=torch.float64)
                 self.outputs += gates.numel()
-        y = compute(batch, w, self.threshold, self.bias, geometry, self.sparse)
+        y = compute(batch, w, self.gate.threshold, self.bias, geometry, self.gate.sparse)
         return y if x.dim() == 4 else y[0]
-
-
-def add_gates(module: M, threshold: float = -1.0, sparse: bool = True) -> M:
-    """Make the binary convolutions of two planes in a network gated ones, in place.
-
-    Those whose input binarizer returns digits, as `Planes`, change their class and gain a Parameter `threshold`: make
-    the optimizer afterwards.
-
-    Args:
-        module: any nn.Module, after `binarize`.
-        threshold: where the thresholds start.
-        sparse: see `GatedConv2d`.
-
-    Returns:
-        The same module.
-
-    Raises:
-        ValueError: no layer is a BinaryConv2d of digits.
-
-    Example:
-        >>> from bitwright.core.binarizers import Planes, ScaledSign
-        >>> from bitwright.core.method import Method
-        >>> from bitwright.nn.convert import binarize
-        >>> planes = Method(weight=lambda layer: ScaledSign(), activation=lambda layer: Planes())
-        >>> net = binarize(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 3)), planes, where=["1"])
-        >>> type(add_gates(net)[1]).__name__
-        'GatedConv2d'
-    """
-    layers = [m for m in module.modules() if type(m) is BinaryConv2d and has_digits(m.input_binarizer)]
-    if not layers:
-        raise ValueError(
-            f"no layer to gate: {type(module).__name__} has no BinaryConv2d whose input_binarizer returns digits, such "
-            "as Planes"
-        )
-    for layer in layers:
-        layer.__class__ = GatedConv2d
-        assert isinstance(layer, GatedConv2d)
-        start = torch.full((layer.out_channels,), threshold, dtype=layer.weight.dtype, device=layer.weight.device)
-        layer.threshold = nn.Parameter(start)
-        layer.sparse = sparse
-    return module
 
 
 @contextmanager

@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 
 from bitwright.report.page import LayerMaps, Page
-from bitwright.report.runs import Group
+from bitwright.report.runs import Group, Run
 from bitwright.report.table import Table
 
 MEASURED = "accuracy (measured, this budget)"
 PUBLISHED = "accuracy (published, full budget)"
+SHORT = "short budget"
 FLOAT = "none"  # what a recipe calls the method of a float network
 
 _COLUMNS = (
+    ("run", "l"),
     ("method", "l"),
     ("network", "l"),
     ("data", "l"),
     ("epochs", "r"),
     ("seed", "r"),
+    ("best epoch, validation", "r"),
     (MEASURED, "r"),
     (PUBLISHED, "r"),
     ("density", "r"),
@@ -36,7 +39,8 @@ _MAPS = {
 }
 _INTRODUCTION = (
     f"{MEASURED.capitalize()}: share of the test images, by the weights that the run kept. {PUBLISHED.capitalize()}: "
-    "what the source states for its own network and its whole training; a shorter run is no attempt to reach it."
+    "what the source states for its own network and its whole training. Best epoch: accuracy on the validation images, "
+    "by which the weights are chosen."
 )
 
 
@@ -53,7 +57,11 @@ def compare(groups: Sequence[Group], title: str = "Runs") -> Table:
     rows = [_row(*found, sources) for found in zip(groups, methods, networks, strict=True)]
     notes = [f"[{number}] {source}" for number, source in enumerate(sources, start=1)]
     if any(group.spread is not None for group in groups):
-        notes.insert(0, "Several seeds: mean, ± the sample standard deviation of the accuracy.")
+        notes.append("Several seeds: mean, ± the sample standard deviation of the accuracy.")
+    if any(group.first.short for group in groups):
+        notes.append(f"{SHORT.capitalize()}: far less than the source's training; no attempt to reach its figure.")
+    if any(group.first.epochs < group.first.asked for group in groups):
+        notes.append("Epochs of so many: interrupted, or stopped early; the rest was not run.")
     columns, align = [name for name, _ in _COLUMNS], "".join(side for _, side in _COLUMNS)
     return Table(title, columns, rows, align, notes).without_empty_columns()
 
@@ -91,11 +99,13 @@ def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "network": group.first.recipe["network"],
             "data": group.first.data,
             "epochs": group.first.epochs,
-            "epochs_of_recipe": _asked(group),
+            "epochs_of_recipe": group.first.asked,
+            "short": group.first.short,
             "seeds": [run.results["seed"] for run in group.runs],
             "accuracies": group.accuracies,
-            "accuracy": group.mean(lambda run: run.results["accuracy"]),
+            "accuracy": group.mean(lambda run: run.results.get("accuracy")),
             "accuracy_spread": group.spread,
+            "best_validation_accuracy": group.mean(_best_accuracy),
             "published": group.first.recipe.get("published"),
             "paper": group.first.recipe.get("paper", ""),
             "density": group.mean(lambda run: run.results.get("density")),
@@ -145,15 +155,17 @@ def _name(choice: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str
 
 
 def _row(group: Group, method: str, network: str, sources: Sequence[str]) -> list[str]:
-    first, asked = group.first, _asked(group)
+    first = group.first
     published, source = _percent(first.recipe.get("published")), first.recipe.get("paper")
-    accuracy = _percent(group.mean(lambda run: run.results["accuracy"]))
+    accuracy = _percent(group.mean(lambda run: run.results.get("accuracy")))
     return [
+        ", ".join(run.folder.name for run in group.runs),
         method,
         network,
         first.data,
-        str(first.epochs) if first.epochs >= asked else f"{first.epochs} of {asked}",
+        _epochs(first),
         ", ".join(str(run.results["seed"]) for run in group.runs),
+        _best(group),
         accuracy if group.spread is None else f"{accuracy} ± {100 * group.spread:.2f}",
         f"{published} [{sources.index(source) + 1}]" if published and source else published,
         "" if first.recipe["method"]["name"] == FLOAT else _percent(group.mean(lambda run: run.results.get("density"))),
@@ -164,10 +176,19 @@ def _row(group: Group, method: str, network: str, sources: Sequence[str]) -> lis
     ]
 
 
-def _asked(group: Group) -> int:
-    """Epochs that the recipe asks for, in all stages."""
-    recipe = group.first.recipe
-    return sum(stage.get("epochs", recipe["epochs"]) for stage in recipe.get("stages", ())) or recipe["epochs"]
+def _epochs(run: Run) -> str:
+    done = str(run.epochs) if run.epochs >= run.asked else f"{run.epochs} of {run.asked}"
+    return f"{done}, {SHORT}" if run.short else done
+
+
+def _best(group: Group) -> str:
+    """Of one run its best epoch, of several the mean of their best accuracies."""
+    accuracy, only = _percent(group.mean(_best_accuracy)), group.first.best
+    return f"{accuracy} (epoch {only['epoch'] + 1})" if len(group.runs) == 1 and only else accuracy
+
+
+def _best_accuracy(run: Run) -> float | None:
+    return run.best["accuracy"] if run.best else None
 
 
 def _curve(group: Group, key: str) -> list[tuple[float, float]]:

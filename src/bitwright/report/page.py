@@ -26,9 +26,10 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
 h1 { font-size: 1.7em; line-height: 1.2; } h2 { font-size: 1.2em; margin: 1.8em 0 0.4em; }
 table { border-collapse: collapse; width: 100%; } td { padding: 0.3em 0; border-bottom: 1px solid #ddd; }
 td + td { text-align: right; font-variant-numeric: tabular-nums; }
-.wide { font-size: 12px; line-height: 1.3; } .wide th { text-align: left; vertical-align: bottom; }
+.wide { font-size: 11px; line-height: 1.3; display: block; overflow-x: auto; }
+.wide th { text-align: left; vertical-align: bottom; }
 .wide th, .wide td { padding: 0.3em 0.5em 0.3em 0; border-bottom: 1px solid #ddd; }
-.wide .words { text-align: left; } .wide .number { text-align: right; white-space: nowrap; }
+.wide .words { text-align: left; overflow-wrap: anywhere; min-width: 4em; } .wide .number { text-align: right; }
 .note { font-size: 13px; margin: 0.5em 0; }
 .samples { display: flex; flex-wrap: wrap; gap: 12px; } .samples figure { margin: 0; width: 72px; text-align: center; }
 .samples img { width: 72px; height: 72px; object-fit: contain; image-rendering: pixelated; background: #eee; }
@@ -166,10 +167,8 @@ def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> s
         figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode="lines", line=line)
     last = max((x for points in lines.values() for x, _ in points), default=0)
     figure.update_xaxes(title="epoch", dtick=max(1, round(last / 10)))
-    figure.update_layout(showlegend=len(lines) > 1)
-    if len(lines) <= len(_COLORS):
-        return _picture(title, figure)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2, "font": {"size": 12}})
+    legend = {"orientation": "h", "y": -0.2, "font": {"size": 12}}
+    figure.update_layout(showlegend=len(lines) > 1, legend=legend)
     return _picture(title, figure, height=340 + 14 * len(lines))
 
 

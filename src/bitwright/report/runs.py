@@ -33,7 +33,7 @@ class Run:
     Attributes:
         folder: The folder.
         recipe: The recipe as it was resolved.
-        results: What `results.json` holds.
+        results: What `results.json` holds; of an interrupted run epochs, seconds and seed alone.
         metrics: A row for each epoch, those of several stages one after another.
         layers: A row for each binary layer and epoch, likewise; empty if the run has no such file.
         bytes: Of the packed file, where there is one.
@@ -63,6 +63,22 @@ class Run:
         stages = self.results.get("stages")
         return sum(stage["epochs"] for stage in stages) if stages else self.results["epochs"]
 
+    @property
+    def asked(self) -> int:
+        """Epochs that the recipe asks for, in all stages."""
+        whole = self.recipe["epochs"]
+        return sum(stage.get("epochs", whole) for stage in self.recipe.get("stages", ())) or whole
+
+    @property
+    def short(self) -> bool:
+        """Whether the recipe calls itself a short budget."""
+        return bool(self.recipe.get("short"))
+
+    @property
+    def best(self) -> Row | None:
+        """The epoch that judges best on the validation images: by its score, which heeds a budget, or its accuracy."""
+        return max(self.metrics, key=lambda row: row.get("score", row["accuracy"]), default=None)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -81,13 +97,13 @@ class Group:
 
     @property
     def accuracies(self) -> list[float]:
-        """Share of the test images that each run classifies rightly."""
-        return [run.results["accuracy"] for run in self.runs]
+        """Share of the test images that each run classifies rightly; an interrupted run was not asked."""
+        return [run.results["accuracy"] for run in self.runs if "accuracy" in run.results]
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation of the accuracies; None for one run."""
-        return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
     def mean(self, value: Callable[[Run], float | None]) -> float | None:
         """The mean over the runs that have a value; None where none has.
@@ -100,31 +116,32 @@ class Group:
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read a run folder.
+    """Read a run folder; that of a run that was interrupted has the epochs that were whole.
 
     Args:
         folder: What `bw train` wrote; `packed.json` and `bench.json` beside its files are read too.
 
     Raises:
-        RunError: If the folder is no run, the run has no results yet, or a file in it is damaged.
+        RunError: If the folder is no run, no epoch of it is whole, or a file in it is damaged.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; name run folders, which bw train writes")
-    for name in (RECIPE, RESULTS):
-        if not (folder / name).is_file():
-            known = name == RESULTS and (folder / METRICS).is_file()
-            hint = f"go on with it: bw train --resume {folder}" if known else "name run folders, which bw train writes"
-            raise RunError(f"{folder} is no {'finished ' if known else ''}run, it has no {name}; {hint}")
-    recipe, results = _read_recipe(folder / RECIPE), _read_results(folder / RESULTS)
+    if not (folder / RECIPE).is_file():
+        raise RunError(f"{folder} is no run, it has no {RECIPE}; name run folders, which bw train writes")
+    recipe = _read_recipe(folder / RECIPE)
+    stages = [folder / f"{number}-{stage['name']}" for number, stage in enumerate(recipe.get("stages", ()), start=1)]
+    parts = [_read_rows(part / METRICS, ("epoch", "accuracy")) for part in stages or [folder]]
+    metrics = _one_after_another(parts)
+    if not metrics and not (folder / RESULTS).is_file():
+        raise RunError(f"{folder} has neither {RESULTS} nor a whole epoch in {METRICS}: nothing to show yet")
     packed, bench = _read_json(folder / PACKED), _read_json(folder / BENCH)
-    parts = [folder / stage["name"] for stage in results.get("stages", ())] or [folder]
     return Run(
         folder=folder,
         recipe=recipe,
-        results=results,
-        metrics=_one_after_another([_read_rows(part / METRICS, ("epoch", "accuracy")) for part in parts]),
-        layers=_one_after_another([_read_rows(part / LAYERS, ("epoch", "layer")) for part in parts]),
+        results=_read_results(folder / RESULTS) or _interrupted(recipe, metrics),
+        metrics=metrics,
+        layers=_one_after_another([_read_rows(part / LAYERS, ("epoch", "layer")) for part in stages or [folder]]),
         bytes=packed.get("bytes", _packed_size(folder)),
         packed_accuracy=packed.get("accuracy"),
         ms_per_image=bench.get("bitwright", {}).get("median_ms") if bench.get("batch") == 1 else None,
@@ -132,13 +149,16 @@ def read_run(folder: str | Path) -> Run:
 
 
 def find_runs(root: str | Path) -> list[Path]:
-    """The run folders below a folder, in the order of their names; the stages of a run belong to it.
+    """The run folders below a folder, or the folder itself, in the order of their names.
+
+    The stages of a run belong to it; a run without a whole epoch is passed over.
 
     Args:
         root: Where to look.
     """
-    found = sorted(path.parent for path in Path(root).rglob(RESULTS) if (path.parent / RECIPE).is_file())
-    return [folder for folder in found if folder.parent not in found]
+    found = sorted(path.parent for path in Path(root).rglob(RECIPE))
+    whole = [folder for folder in found if (folder / RESULTS).is_file() or any(folder.rglob(METRICS))]
+    return [folder for folder in whole if folder.parent not in found]
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
@@ -165,16 +185,27 @@ def _read_recipe(path: Path) -> Row:
     for table, key in (("data", "source"), ("network", "name"), ("method", "name")):
         if not isinstance(recipe.get(table), dict) or key not in recipe[table]:
             raise RunError(f"{path}: expected a recipe, found no {table}.{key}")
+    if not isinstance(recipe.get("epochs"), int):
+        raise RunError(f"{path}: expected a recipe, found no whole number of epochs")
     return recipe
 
 
 def _read_results(path: Path) -> Row:
+    """What a run came to; nothing where it was interrupted before that was known."""
+    if not path.is_file():
+        return {}
     results = _read_json(path)
     for key, kind in _NEEDED.items():
         value = results.get(key)
         if not isinstance(value, int | kind) or isinstance(value, bool):
             raise RunError(f"{path}: {key} must be a number, found {value!r}")
     return results
+
+
+def _interrupted(recipe: Row, metrics: Sequence[Row]) -> Row:
+    """What the rows of whole epochs say."""
+    seconds = sum(row.get("seconds", 0.0) for row in metrics)
+    return {"epochs": len(metrics), "seconds": seconds, "seed": recipe.get("seed", 0)}
 
 
 def _read_json(path: Path) -> Row:

@@ -67,4 +67,5 @@ def escape(text: str) -> str:
 
 
 def _cell(text: str, side: str) -> str:
-    return f'<td class="{"number" if side == "r" else "words"}">{html.escape(text)}</td>'
+    whole = html.escape(text).replace(" %", "&nbsp;%").replace("± ", "±&nbsp;")  # a figure is not broken
+    return f'<td class="{"number" if side == "r" else "words"}">{whole}</td>'

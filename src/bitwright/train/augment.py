@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bitwright.train.config import Augmentation
+from bitwright.train.config import Augmentation, Loss
+
+CROSS_ENTROPY = Loss()
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,30 @@ class Targets:
     others: Tensor | None = None
     weight: float = 1.0
 
-    def loss(self, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy, mean over the batch: weight * CE(labels) + (1 - weight) * CE(others).
+    def loss(self, logits: Tensor, settings: Loss = CROSS_ENTROPY) -> Tensor:
+        """The loss, mean over the batch: weight * L(labels) + (1 - weight) * L(others).
+
+        L is the cross-entropy, or the mean over the classes of max(0, 1 - t * logit)^2 with t = 1 for the label's class
+        and -1 for others.
 
         Shape:
             logits: (N, classes).
 
         Args:
             logits: The network's output.
-            label_smoothing: Share of the target spread over all classes.
+            settings: The recipe's table.
         """
-        loss = F.cross_entropy(logits, self.labels, label_smoothing=label_smoothing)
+        loss = _label_loss(logits, self.labels, settings)
         if self.others is None:
             return loss
-        other = F.cross_entropy(logits, self.others, label_smoothing=label_smoothing)
-        return self.weight * loss + (1 - self.weight) * other
+        return self.weight * loss + (1 - self.weight) * _label_loss(logits, self.others, settings)
+
+
+def _label_loss(logits: Tensor, labels: Tensor, settings: Loss) -> Tensor:
+    if settings.name == "squared_hinge":
+        sides = 2 * F.one_hot(labels, logits.shape[1]).to(logits.dtype) - 1
+        return (1 - sides * logits).clamp(min=0).square().mean()
+    return F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
 
 
 def crop_and_flip(images: Tensor, border: int, flip: bool, random: np.random.Generator) -> Tensor:

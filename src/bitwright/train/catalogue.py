@@ -12,6 +12,7 @@ from torch import nn
 from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
 from bitwright.train.config import Choice, Recipe
+from bitwright.train.init import INITIALIZERS
 
 FLOAT = "none"
 
@@ -86,7 +87,7 @@ def _call(choice: Choice, catalogue: str, table: str) -> Any:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """Make the recipe's network, with fresh weights, and binarize it by the recipe's method.
+    """Make the recipe's network, with fresh weights as the recipe wants them, and binarize it by the recipe's method.
 
     Args:
         recipe: A recipe, resolved.
@@ -97,11 +98,12 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = _call(recipe.network, "bitwright.zoo", "network")
     if not isinstance(net, nn.Module):
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
+    INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:
         return net
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
-        method = replace(method, activation=lambda layer: nn.Identity())
+        method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
     return binarize(net, method)

@@ -1,26 +1,22 @@
-"""Networks that others trained and published, in our names, with a recipe that says what they are.
+"""Networks that others trained and published: their weights in our network, with a recipe that says what it is.
 
-A file in torch's own format is read without running code from it.
+A file in torch's own format is read as data: what is in it besides cannot run.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
 from bitwright.errors import RunError
 from bitwright.train.catalogue import build_network
-from bitwright.train.config import Recipe, parse_recipe
+from bitwright.train.config import parse_recipe
 from bitwright.train.model_file import TrainedModel
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR10_SETUP = """
 batch = 128
-keep = "last"
 [data]
 source = "cifar10:data"
 mean = [0.485, 0.456, 0.406]
@@ -38,22 +34,30 @@ flip = true
 
 @dataclass(frozen=True)
 class Published:
-    """Where published weights fit.
+    """Published weights, and where they fit.
 
     Attributes:
         about: A line for lists.
-        settings: The recipe by which they were trained, as far as it is known, TOML.
-        rename: Our name for one of theirs.
+        settings: The recipe by which their authors trained them, as TOML.
+        names: Their name of each of our modules and tensors that have another one there; what lies in a module
+            keeps its own name.
     """
 
     about: str
     settings: str
-    rename: Callable[[str], str]
+    names: dict[str, str]
 
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        return parse_recipe(self.settings)
+    def their_name(self, name: str) -> str:
+        """What a tensor of ours is called in their file.
+
+        Args:
+            name: Its key in our state dict.
+        """
+        module, inside = name, ""
+        while module not in self.names and "." in module:
+            module, _, part = module.rpartition(".")
+            inside = f".{part}{inside}"
+        return self.names.get(module, module) + inside
 
 
 def import_checkpoint(name: str, path: str | Path) -> TrainedModel:
@@ -61,66 +65,68 @@ def import_checkpoint(name: str, path: str | Path) -> TrainedModel:
 
     Args:
         name: Which network, a key of `PUBLISHED`.
-        path: The authors' file.
+        path: The authors' file, written by `torch.save`.
 
     Raises:
         RunError: If the name is unknown, the file cannot be read, or its tensors do not fit.
     """
     if name not in PUBLISHED:
         raise RunError(f"there is no published network {name!r}; there are {', '.join(PUBLISHED)}")
-    published = PUBLISHED[name]
-    recipe = published.recipe.resolve(mean=(), std=(), num_classes=10)
+    published, theirs = PUBLISHED[name], _read(path)
+    recipe = parse_recipe(published.settings).resolve(mean=(), std=(), num_classes=len(_CIFAR10), in_channels=3)
     net = build_network(recipe)
-    tensors = {published.rename(key.removeprefix("module.")): value for key, value in _read(path).items()}
-    own = net.state_dict()
-    missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in tensors if key not in own]
-    wrong = [key for key in own if key in tensors and own[key].shape != tensors[key].reshape(own[key].shape).shape]
-    if missing or unknown or wrong:
-        found = "; ".join(
-            f"{what} {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
-            for what, keys in (("lacks", missing), ("has besides", unknown), ("has in another shape", wrong))
-            if keys
-        )
-        raise RunError(f"{path}: not the weights of {name}: it {found}.")
-    net.load_state_dict({key: tensors[key].reshape(own[key].shape) if key in tensors else own[key] for key in own})
+    ours = {published.their_name(key): (key, value) for key, value in net.state_dict().items()}
+    counters = {key for key in ours if key.endswith("num_batches_tracked")}  # older files have none
+    mistakes = [
+        *(f"lacks {key}" for key in ours if key not in theirs and key not in counters),
+        *(f"has {key} besides" for key in theirs if key not in ours),
+        *(
+            f"has {key} of shape {tuple(theirs[key].shape)}, expected {tuple(value.shape)}"
+            for key, (_, value) in ours.items()
+            if key in theirs and theirs[key].shape != value.shape
+        ),
+    ]
+    if mistakes:
+        more = f", and {len(mistakes) - 3} more like these" if len(mistakes) > 3 else ""
+        raise RunError(f"{path}: not the weights of {name}: it {', '.join(mistakes[:3])}{more}.")
+    net.load_state_dict({key: theirs.get(their_key, value) for their_key, (key, value) in ours.items()})
     return TrainedModel(net.eval(), recipe, (32, 32, 3), _CIFAR10)
 
 
 def _read(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file by their names, without the prefix of networks that were trained on several devices."""
     if not Path(path).is_file():
         raise RunError(f"{path} not found.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise RunError(f"{path}: not a file of weights by torch.save: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:  # damaged bytes lead the unpickler to errors of any kind
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RunError(f"{path}: not a whole file of weights as torch.save writes it: {reason}") from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise RunError(f"{path}: expected a state dict, or one under the key 'state_dict'.")
-    return tensors
+    if not isinstance(tensors, dict) or not all(_is_named_tensor(entry) for entry in tensors.items()):
+        raise RunError(f"{path}: expected tensors by their names, or such a dict under the key 'state_dict'.")
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _resnet20(parts: dict[str, str], convolutions: int) -> Callable[[str], str]:
-    """Names of the widespread CIFAR ResNet: `layer1.0.conv1` and the like; `parts` are the names within a block."""
-
-    def rename(name: str) -> str:
-        match = re.fullmatch(r"layer([1-3])\.([0-2])\.(.*)", name)
-        if match is None:
-            head, _, tail = name.partition(".")
-            return f"{_ENDS.get(head, head)}.{tail}"
-        stage, block, rest = int(match[1]) - 1, int(match[2]), match[3]
-        for theirs, ours in parts.items():
-            rest = re.sub(theirs, ours, rest)
-        if convolutions == 2:
-            return f"blocks.{3 * stage + block}.{rest}"
-        position = re.match(r"[a-z]+([12])", rest)
-        assert position is not None
-        return f"blocks.{6 * stage + 2 * block + int(position[1]) - 1}.{rest.replace(position[1], '', 1)}"
-
-    return rename
+def _is_named_tensor(entry: tuple[object, object]) -> bool:
+    return isinstance(entry[0], str) and isinstance(entry[1], Tensor)
 
 
-_ENDS = {"conv1": "conv", "bn1": "bn", "nonlinear1": "act", "bn2": "head_bn", "linear": "classifier"}
+_ENDS = {"conv": "conv1", "bn": "bn1", "classifier": "linear"}
+_BLOCKS = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]  # of two convolutions each
+
+
+def _adabin_names() -> dict[str, str]:
+    """A block of theirs is two of ours."""
+    names = {**_ENDS, "act": "nonlinear1", "head_bn": "bn2"}
+    for index, (block, half) in enumerate((block, half) for block in _BLOCKS for half in (1, 2)):
+        ours = f"blocks.{index}"
+        names |= {f"{ours}.{part}": f"{block}.{part}{half}" for part in ("conv", "bn")}
+        names[f"{ours}.act"] = f"{block}.nonlinear{half}"
+        for level in ("alpha", "beta"):
+            names[f"{ours}.conv.input_binarizer.{level}"] = f"{block}.conv{half}.binary_a.{level}_a"
+    return names
+
 
 PUBLISHED = {
     "adabin-resnet20": Published(
@@ -134,20 +140,20 @@ network = {name = "resnet20", shortcut = "subsample", nonlinearity = "maxout"}
 method = {name = "ada_bin"}
 """
         + _CIFAR10_SETUP,
-        _resnet20({r"binary_a\.alpha_a": "input_binarizer.alpha", r"binary_a\.beta_a": "input_binarizer.beta",
-                   "nonlinear": "act"}, 1),
+        _adabin_names(),
     ),
     "resnet20": Published(
         "float ResNet-20 on CIFAR-10: 91.73 %, by a widespread implementation",
         """
-title = "ResNet-20 on CIFAR-10, real weights and activations"
-paper = "He et al., CVPR 2016"
+title = "ResNet-20 on CIFAR-10, real weights and activations: published weights"
+paper = "He et al., CVPR 2016, in the implementation of Y. Idelbayev"
 published = 0.9173
 epochs = 200
 network = {name = "resnet20", shortcut_every = 2, shortcut = "subsample", nonlinearity = "relu", head = "plain"}
 method = {name = "none"}
+schedule = {name = "multistep", milestones = [100, 150]}
 """
         + _CIFAR10_SETUP,
-        _resnet20({}, 2),
+        {**_ENDS, **{f"blocks.{index}": block for index, block in enumerate(_BLOCKS)}},
     ),
-}  # fmt: skip
+}

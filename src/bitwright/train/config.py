@@ -4,14 +4,16 @@ A run folder and every checkpoint store the recipe as it was resolved, so that a
 settings. `toml_form.py` reads and writes the text.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
-from bitwright.train.toml_form import apply_overrides, build, merge, parse, write
+from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
 DEMO = Path(__file__).with_name("demo.toml")
+STAGE = "stage:"  # before the name of an earlier stage, where weights can come from a file
 
 
 def _check(key: str, value: object, holds: bool, expected: str) -> None:
@@ -58,6 +60,27 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that the optimizer treats in a way of their own.
+
+    Attributes:
+        names: Of parameters, as `net.named_parameters()` has them, with `*` and `?` as in file names.
+        lr: What the learning rate is multiplied by for them; 0 keeps them as they are.
+        weight_decay: Theirs; without it, what the optimizer says for all.
+    """
+
+    names: tuple[str, ...]
+    lr: float = 1.0
+    weight_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        _check("optimizer.groups.names", self.names, bool(self.names), "one pattern or more")
+        _check("optimizer.groups.lr", self.lr, self.lr >= 0, "0 or more")
+        decays = self.weight_decay is None or self.weight_decay >= 0
+        _check("optimizer.groups.weight_decay", self.weight_decay, decays, "0 or more")
+
+
+@dataclass(frozen=True)
 class Optimizer:
     """How weights move.
 
@@ -67,6 +90,7 @@ class Optimizer:
         momentum: For sgd.
         weight_decay: L2 term for adam and sgd, decoupled for adamw.
         decay_on: Where it acts: "weights" of two and more axes, those of "real" layers alone, or "all" parameters.
+        groups: Exceptions; of several that name a parameter the first one holds.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -74,6 +98,7 @@ class Optimizer:
     momentum: float = 0.9
     weight_decay: float = 0.0
     decay_on: Literal["weights", "real", "all"] = "weights"
+    groups: tuple[ParameterGroup, ...] = ()
 
     def __post_init__(self) -> None:
         _check("optimizer.lr", self.lr, self.lr > 0, "positive")
@@ -86,14 +111,15 @@ class Schedule:
     """How the learning rate falls.
 
     Attributes:
-        name: "cosine" and "linear" fall to 0 over the run; "multistep" multiplies by `factor` at each milestone.
+        name: "cosine" and "linear" fall to 0 over the run, "exponential" to `factor`; "multistep" multiplies by
+            `factor` at each milestone.
         per: Whether the rate, and the progress that the method is told, change once an epoch or once a step.
         warmup: Epochs in which it first rises linearly.
         milestones: Epochs, for multistep.
-        factor: For multistep.
+        factor: For multistep and exponential.
     """
 
-    name: Literal["cosine", "linear", "multistep", "constant"] = "cosine"
+    name: Literal["cosine", "linear", "exponential", "multistep", "constant"] = "cosine"
     per: Literal["epoch", "step"] = "epoch"
     warmup: int = 0
     milestones: tuple[int, ...] = ()
@@ -128,16 +154,20 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Loss:
-    """Cross-entropy.
+    """What the labels ask for.
 
     Attributes:
-        label_smoothing: Share of the target spread evenly over the classes.
+        name: Cross-entropy, or the squared hinge loss of BNN: see `train.augment.Targets`.
+        label_smoothing: Share of the target spread evenly over the classes, for cross-entropy.
     """
 
+    name: Literal["cross_entropy", "squared_hinge"] = "cross_entropy"
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         _check("loss.label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
+        plain = self.name == "cross_entropy" or not self.label_smoothing
+        _check("loss.label_smoothing", self.label_smoothing, plain, f"0 with {self.name}")
 
 
 @dataclass(frozen=True)
@@ -146,11 +176,11 @@ class Teaching:
 
     Attributes:
         source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
-            returns a trained network; empty for no teacher.
+            returns a trained network; in a stage also "stage:NAME" of one before; empty for no teacher.
         labels: Weight of the loss by the labels.
         logits: Weight of the loss by the teacher's logits.
         temperature: Of the softmax there; 0 is ReActNet's distributional loss.
-        features: Modules, by the same name in both networks, whose attention maps are matched.
+        features: Modules whose attention maps are matched: their name in both networks, or "own=teacher's".
         attention: Weight of that loss.
     """
 
@@ -192,8 +222,9 @@ class Recipe:
 
     Attributes:
         title: What this is, in a line.
-        paper: Where it comes from.
+        paper: Where it comes from, and the published figure with it: authors, venue, year, and which table.
         published: Accuracy, from 0 to 1, that the source states, or None where it states none that could be verified.
+        short: Whether this is a short budget: far less than the source's training, so that its figure is no goal.
         note: Deviations from the source, and why.
         seed: Of the initial weights, the order of the images, and the augmentation.
         epochs: Passes over the training images.
@@ -202,11 +233,12 @@ class Recipe:
         data: Images.
         network: Function that makes the float network.
         method: Function that makes the binarization method; the name "none" trains the float network.
+        init: Fresh weights of convolutions and linear layers: PyTorch's own, or one of `train.init`.
         binary: What the method makes binary: its activations, its weights, or both. The other part stays real.
         start: Run folder or `model.safetensors` with the weights to start from; empty for fresh ones. What the method
             adds may be missing there.
         stages: Tables, each with a `name` and the keys of a recipe that differ in this stage. A stage starts from the
-            weights that the one before kept.
+            weights that the one before kept, or has a `start` of its own: "stage:NAME", or empty for fresh weights.
         optimizer: Optimizer.
         schedule: Learning rate.
         augmentation: Augmentation.
@@ -218,6 +250,7 @@ class Recipe:
     title: str
     paper: str = ""
     published: float | None = None
+    short: bool = False
     note: str = ""
     seed: int = 0
     epochs: int
@@ -226,6 +259,7 @@ class Recipe:
     data: Data
     network: Choice
     method: Choice
+    init: Literal["default", "kaiming", "fan_out"] = "default"
     binary: Literal["both", "activations", "weights"] = "both"
     start: str = ""
     stages: tuple[dict[str, Any], ...] = ()
@@ -237,6 +271,9 @@ class Recipe:
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
+        figure = self.published
+        _check("published", figure, figure is None or 0 < figure < 1, "an accuracy between 0 and 1")
+        _check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
         tapped = bool(self.teacher.features) and self.machine.compile
@@ -256,16 +293,21 @@ class Recipe:
         Raises:
             RecipeError: If the stage has an unknown key, or a value of the wrong type or range.
         """
+        before = [stage["name"] for stage in self.stages[:index]]
         changes = dict(self.stages[index])
         name = changes.pop("name")
-        for key in ("stages", "start"):
-            if key in changes:
-                raise RecipeError(f"stages.{name}: a stage cannot have the key {key}")
-        whole = parse(write(replace(self, stages=(), title=f"{self.title}: {name}")))
+        if "stages" in changes:
+            raise RecipeError(f"stages.{name}: a stage cannot have the key stages")
+        start = f"{STAGE}{before[-1]}" if before else self.start
+        whole = parse(write(replace(self, stages=(), title=f"{self.title}: {name}", start=start)))
         try:
-            return build(Recipe, merge(whole, changes))
+            stage = build(Recipe, merge(whole, changes))
+            for key, source in (("start", stage.start), ("teacher.source", stage.teacher.source)):
+                known = not source.startswith(STAGE) or source.removeprefix(STAGE) in before
+                _check(key, source, known, f"a stage before this one, of {', '.join(before) or 'which there is none'}")
         except RecipeError as error:
             raise RecipeError(f"stages.{name}: {error}") from None
+        return stage
 
     def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
@@ -292,16 +334,23 @@ def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "re
         RecipeError: If a key is unknown or missing, or a value has the wrong type or range.
     """
     try:
-        recipe = build(Recipe, apply_overrides(parse(text), overrides))
-        for index in range(len(recipe.stages)):
-            recipe.stage(index)
-        return recipe
+        return _make_recipe(parse(text), overrides)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
 
 
+def _make_recipe(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> Recipe:
+    recipe = build(Recipe, apply_overrides(tables, overrides))
+    for index in range(len(recipe.stages)):
+        recipe.stage(index)
+    return recipe
+
+
 def read_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe file.
+
+    With `base = "FILE"`, relative to the file, it takes every setting that it lacks from there, but for `title`,
+    `published` and `note`.
 
     Args:
         path: The TOML file.
@@ -310,11 +359,11 @@ def read_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         RecipeError: If there is no such file, or it is not a recipe.
     """
+    tables = read_tables(Path(path), own=("title", "published", "note"))
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
-    return parse_recipe(text, overrides=overrides, where=str(path))
+        return _make_recipe(tables, overrides)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
 
 
 def write_recipe(recipe: Recipe) -> str:

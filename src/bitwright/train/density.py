@@ -35,7 +35,10 @@ def measure_density(net: nn.Module) -> Density:
     for name, layer in net.named_modules():
         if isinstance(layer, BinaryConv2d | BinaryLinear) and not isinstance(layer.weight_binarizer, nn.Identity):
             with torch.no_grad():
-                share = read_levels(layer.weight_binarizer(layer.weight)).density
+                weight = layer.weight_binarizer(layer.weight)
+            if weight is layer.weight:  # real when it counts, such as a weight whose bits training draws
+                continue
+            share = read_levels(weight).density
             layers[name] = share
             ones, weights = ones + share * layer.weight.numel(), weights + layer.weight.numel()
     return Density(ones / weights if weights else 1.0, layers)

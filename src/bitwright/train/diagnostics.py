@@ -1,6 +1,6 @@
 """Diagnostics: which weights flip, which inputs are balanced, what the estimator does to the gradient.
 
-One row for each binary layer and epoch, in `layers.csv` and in TensorBoard.
+One row for each binary layer and epoch, in `layers.csv` and, where that package is, in TensorBoard.
 """
 
 from typing import Any

@@ -55,8 +55,11 @@ def save_model(model: TrainedModel, path: Path) -> None:
         "label_names": json.dumps(model.label_names),
     }
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=about)
-    os.replace(partial, path)
+    try:
+        save_file(tensors, partial, metadata=about)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_model(path: str | Path) -> TrainedModel:

@@ -1,21 +1,22 @@
 """The optimizer and its learning rate, as the recipe spells them."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from math import cos, pi
 
 import torch
 from torch import nn
 
+from bitwright.errors import RecipeError
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
-from bitwright.train.config import Optimizer, Schedule
+from bitwright.train.config import Optimizer, ParameterGroup, Schedule
 
 
 def lr_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
     """Share of the highest learning rate that holds at a moment.
 
     With W epochs of warm-up and s = (epoch - W) / (epochs - W): cosine (1 + cos(pi * s)) / 2, linear 1 - s,
-    multistep factor ** (milestones passed). During warm-up (epoch + 1) / (W + 1).
+    exponential factor ** s, multistep factor ** (milestones passed). During warm-up (epoch + 1) / (W + 1).
 
     Args:
         schedule: The schedule.
@@ -29,12 +30,15 @@ def lr_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
         return (1 + cos(pi * share)) / 2
     if schedule.name == "linear":
         return 1 - share
+    if schedule.name == "exponential":
+        return schedule.factor**share
     if schedule.name == "multistep":
         return schedule.factor ** bisect_right(sorted(schedule.milestones), epoch)
     return 1.0
 
 
-def _split_parameters(net: nn.Module, decay_on: str) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def _decaying(net: nn.Module, decay_on: str) -> set[int]:
+    """Which parameters decay where no group says otherwise, by id."""
     latent = {id(layer.weight) for layer in net.modules() if isinstance(layer, BinaryConv2d | BinaryLinear)}
 
     def decays(parameter: nn.Parameter) -> bool:
@@ -42,23 +46,41 @@ def _split_parameters(net: nn.Module, decay_on: str) -> tuple[list[nn.Parameter]
             return True
         return parameter.ndim >= 2 and not (decay_on == "real" and id(parameter) in latent)
 
-    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    return [p for p in learned if decays(p)], [p for p in learned if not decays(p)]
+    return {id(parameter) for parameter in net.parameters() if decays(parameter)}
+
+
+def _find_group(name: str, groups: tuple[ParameterGroup, ...]) -> ParameterGroup | None:
+    return next((group for group in groups if any(fnmatchcase(name, pattern) for pattern in group.names)), None)
 
 
 def make_optimizer(net: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
     """Make the optimizer of a network; weight decay acts where the recipe says, and nowhere else.
 
+    Each of its parameter groups holds, as `factor`, what the learning rate is to be multiplied by.
+
     Args:
         net: The network, binarized.
         settings: The recipe's table.
+
+    Raises:
+        RecipeError: If a pattern of `settings.groups` names no parameter.
     """
-    decaying, free = _split_parameters(net, settings.decay_on)
-    groups: Iterable[dict[str, object]] = [
-        {"params": decaying, "weight_decay": settings.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+    learned = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+    for pattern in [pattern for group in settings.groups for pattern in group.names]:
+        if not any(fnmatchcase(name, pattern) for name, _ in learned):
+            raise RecipeError(f"optimizer.groups: {pattern!r} names no parameter; there are {learned[0][0]}, ...")
+    decaying = _decaying(net, settings.decay_on)
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in learned:
+        group = _find_group(name, settings.groups)
+        decay = settings.weight_decay if id(parameter) in decaying else 0.0
+        if group is not None and group.weight_decay is not None:
+            decay = group.weight_decay
+        found.setdefault((1.0 if group is None else group.lr, decay), []).append(parameter)
+    groups = [
+        {"params": parameters, "weight_decay": decay, "factor": factor, "lr": settings.lr * factor}
+        for (factor, decay), parameters in found.items()
     ]
-    groups = [group for group in groups if group["params"]]
     if settings.name == "sgd":
         return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam

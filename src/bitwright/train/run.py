@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def _fit(
         devices=1,
         precision=_precision(recipe, device),
         max_epochs=min(recipe.epochs, stop_after or recipe.epochs),
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=TensorBoardLogger(folder, name="", version="tensorboard") if find_spec("tensorboard") else False,
         callbacks=callbacks,
         num_sanity_val_steps=0,
         log_every_n_steps=max(1, min(50, len(batches))),

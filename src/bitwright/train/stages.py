@@ -1,4 +1,4 @@
-"""Recipes of several stages: one run after another, each from the weights that the one before kept.
+"""Recipes of several stages: one run after another, each from the weights that the one before kept, or another.
 
 The run folder holds a folder for each stage, `1-activations`, `2-both`, ..., and beside them what the last one came to.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from bitwright.data import DataSet, load_dataset
 from bitwright.errors import RunError
 from bitwright.train import run
-from bitwright.train.config import Recipe, read_recipe, write_recipe
+from bitwright.train.config import STAGE, Recipe, read_recipe, write_recipe
 from bitwright.train.folder import LAST, RECIPE, RESULTS, prepare_folder, write_results, write_whole
 from bitwright.train.model_file import MODEL
 from bitwright.train.run import RunResult
@@ -82,8 +82,8 @@ def _train_stages(
 ) -> RunResult:
     """Run or go on with every stage that is not finished, and gather the results beside them."""
     data = load_dataset(recipe.data.source, size=recipe.data.size or None) if data is None else data
-    names = [f"{index + 1}-{stage['name']}" for index, stage in enumerate(recipe.stages)]
-    start, done = recipe.start, 0
+    names = [_folder_of(recipe, index) for index in range(len(recipe.stages))]
+    done = 0
     results: list[RunResult] = []
     for index, name in enumerate(names):
         left = None if stop_after is None else stop_after - done
@@ -92,15 +92,27 @@ def _train_stages(
         resume = (folder / name / LAST).is_file()
         if not resume and (folder / name).exists():
             shutil.rmtree(folder / name)  # stopped before its first epoch was whole
-        settings = read_recipe(folder / name / RECIPE) if resume else replace(recipe.stage(index), start=start)
+        settings = read_recipe(folder / name / RECIPE) if resume else _settings(recipe, index, folder)
         result = run.train(settings, folder / name, data=data, resume=resume, stop_after=left, progress=progress)
         results.append(result)
-        start, done = str(result.model), done + result.epochs
+        done += result.epochs
         if not result.finished:
             break
     last = results[-1]
     shutil.copyfile(last.model, folder / MODEL)
     return _gather(folder, names, results)
+
+
+def _folder_of(recipe: Recipe, index: int) -> str:
+    return f"{index + 1}-{recipe.stages[index]['name']}"
+
+
+def _settings(recipe: Recipe, index: int, folder: Path) -> Recipe:
+    """The recipe of a stage, with the files of earlier ones in the place of their names."""
+    stage = recipe.stage(index)
+    files = {f"{STAGE}{recipe.stages[i]['name']}": str(folder / _folder_of(recipe, i) / MODEL) for i in range(index)}
+    source = files.get(stage.teacher.source, stage.teacher.source)
+    return replace(stage, start=files.get(stage.start, stage.start), teacher=replace(stage.teacher, source=source))
 
 
 def _gather(folder: Path, names: list[str], results: list[RunResult]) -> RunResult:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.train.augment import Targets
 from bitwright.train.batches import TrainingBatches
-from bitwright.train.config import Recipe, write_recipe
+from bitwright.train.config import Loss, Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
@@ -103,7 +103,7 @@ class Task(pl.LightningModule):
         # Rate and progress follow from the moment alone, so there is no scheduler state to save and to restore.
         rate = self.recipe.optimizer.lr * lr_factor(self.recipe.schedule, epoch, self.recipe.epochs)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         set_progress(self.net, epoch / self.recipe.epochs)
 
     def on_train_epoch_start(self) -> None:
@@ -137,7 +137,7 @@ class Task(pl.LightningModule):
         return loss + penalty(self.net, loss)
 
     def _label_loss(self, logits: Tensor, targets: Targets) -> Tensor:
-        return targets.loss(logits, self.recipe.loss.label_smoothing)
+        return targets.loss(logits, self.recipe.loss)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
@@ -155,7 +155,7 @@ class Task(pl.LightningModule):
         # Not the compiled network, and no mixed precision: fused or rounded operations could give other bits.
         with torch.autocast(x.device.type, enabled=False):
             logits = self.net(x)
-        self._validation.add(logits, targets, targets.loss(logits))
+        self._validation.add(logits, targets, targets.loss(logits, Loss(self.recipe.loss.name)))
 
     def on_validation_epoch_end(self) -> None:
         """Stop watching."""
@@ -169,7 +169,7 @@ class Task(pl.LightningModule):
             penalized = float(penalty(self.net))
         row = {
             "epoch": self.current_epoch,
-            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
             "train_loss": self._training.loss,
             "train_accuracy": self._training.accuracy,
             "loss": self._validation.loss,

@@ -34,6 +34,8 @@ class Teacher:
         self.net = net.eval().requires_grad_(False)
         self.factor = factor.view(-1, 1, 1)
         self.offset = offset.view(-1, 1, 1)
+        self.own = [name.partition("=")[0].strip() for name in settings.features]
+        self.others = [name.rpartition("=")[2].strip() for name in settings.features]
 
     def step(
         self, student: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor, label_loss: Callable[[Tensor], Tensor]
@@ -47,10 +49,10 @@ class Teacher:
             label_loss: The loss of logits by the labels.
         """
         settings = self.settings
-        with tap(student, settings.features) as own:
+        with tap(student, self.own) as own:
             logits = run(x).float()
         self.net.to(x.device)
-        with torch.no_grad(), tap(self.net, settings.features) as wanted:
+        with torch.no_grad(), tap(self.net, self.others) as wanted:
             target = self.net(x * self.factor.to(x.device) + self.offset.to(x.device)).float()
         if target.shape != logits.shape:
             found, expected = tuple(target.shape[1:]), tuple(logits.shape[1:])
@@ -61,7 +63,8 @@ class Teacher:
         if settings.logits:
             loss = loss + settings.logits * self._match(logits, target)
         if settings.features:
-            loss = loss + settings.attention * attention_loss(list(own.values()), list(wanted.values()))
+            pairs = [own[name] for name in self.own], [wanted[name] for name in self.others]
+            loss = loss + settings.attention * attention_loss(*pairs)
         return logits, loss
 
     def _match(self, logits: Tensor, target: Tensor) -> Tensor:

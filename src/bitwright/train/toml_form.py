@@ -6,9 +6,11 @@ that keyword arguments of a function read like settings.
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
+from functools import reduce
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -31,6 +33,36 @@ def parse(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"not valid TOML: {error}") from None
+
+
+def read_tables(path: Path, own: Collection[str]) -> dict[str, Any]:
+    """Read a TOML file, laid over the file that its key `base` names, if it has one.
+
+    Args:
+        path: The file; `base` is relative to it, and may have a base itself.
+        own: Keys that are not taken from there.
+
+    Raises:
+        RecipeError: If a file cannot be read or is not TOML, or its bases lead back to it.
+    """
+    files, layers = [path], []
+    while True:
+        try:
+            layer = parse(files[-1].read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{files[-1]}: cannot be read as a recipe: {error}") from error
+        except RecipeError as error:
+            raise RecipeError(f"{files[-1]}: {error}") from None
+        base = layer.pop("base", None)
+        layers.append(layer if not layers else {key: value for key, value in layer.items() if key not in own})
+        if base is None:
+            break
+        if not isinstance(base, str):
+            raise RecipeError(f"{files[-1]}: base must be the name of a file, found {base!r}")
+        files.append(files[-1].parent / base)
+        if len(files) > len({file.resolve() for file in files}):
+            raise RecipeError(f"{path}: its base leads back to {files[-1]}")
+    return reduce(merge, reversed(layers))
 
 
 def apply_overrides(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -57,7 +89,7 @@ def apply_overrides(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> di
 
 
 def merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables with others laid over them: key by key, but a table with a `name` of its own replaces the whole table.
+    """Tables with others laid over them, key by key; but a table with a `name` replaces one that has a `name` too.
 
     Args:
         tables: As `parse` returns them; left as they are.
@@ -66,8 +98,10 @@ def merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     result = dict(tables)
     for key, value in changes.items():
         before = result.get(key)
-        together = isinstance(value, dict) and isinstance(before, dict) and "name" not in value
-        result[key] = {**before, **value} if together else value  # pyright: ignore[reportGeneralTypeIssues]
+        if isinstance(value, dict) and isinstance(before, dict) and not ("name" in value and "name" in before):
+            result[key] = {**before, **value}
+        else:
+            result[key] = value
     return result
 
 
@@ -171,6 +205,8 @@ def _spell(value: Any) -> str:
         return f"[{', '.join(map(_spell, value))}]"
     if isinstance(value, int | float):
         return repr(value)
+    if is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_spell(content)}' for key, content in value.items())}}}"
+        return f"{{{', '.join(f'{key} = {_spell(content)}' for key, content in value.items() if content is not None)}}}"
     raise RecipeError(f"a recipe holds strings, numbers, true, false, lists and tables of them, found {value!r}")
