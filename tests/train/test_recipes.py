@@ -49,7 +49,7 @@ def test_every_recipe_takes_a_step_in_every_stage(path, tmp_path):
         assert max(rates) == 1 and min(rates) > 0
         assert all(epoch < stage.epochs for epoch in stage.schedule.milestones)
         net = build_network(stage)
-        if stage.start:
+        if stage.start.startswith("stage:"):  # what `bw import` brings is not at hand here
             load_start(net, stage.start.replace("stage:", f"{tmp_path}/"))
         _step(net, stage, data)
         (tmp_path / name).mkdir()
