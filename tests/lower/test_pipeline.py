@@ -13,6 +13,7 @@ from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.lower import compare as comparing
 from bitwright.lower import export, lower, pipeline
+from bitwright.nn.quantize import Quantize
 
 REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a graph
 METHODS = {name: getattr(bw.methods, name) for name in bw.methods.__all__ if name not in REAL_INPUTS}
@@ -339,3 +340,28 @@ def test_an_output_that_differs_is_an_error(tmp_path, monkeypatch):
     change(monkeypatch, ops.Linear, lambda op: replace(op, bias=op.bias + np.float32(0.01)) if op.name == "2" else op)
     with pytest.raises(bw.LoweringError, match=r"output differs from torch's by 0\.0"):
         export(net, tmp_path / "net.bw", torch.randn(10, 6))
+
+
+def levels_of_four_bits():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3), Quantize(4), nn.Conv2d(16, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(1568, 4)
+    )
+    bw.binarize(net, bw.methods.bi_real_net(), where=["2"])
+    return train(net, torch.randn(8, 3, 18, 18)), torch.randn(64, 3, 18, 18)
+
+
+def test_a_level_that_rounding_moves_is_counted_once(monkeypatch, tmp_path):
+    net, x = levels_of_four_bits()
+    change(monkeypatch, ops.Conv, lambda op: replace(op, bias=op.bias + np.float32(3e-6)))
+    report = export(net, tmp_path / "net.bw", x)
+    moved = [sign for sign in report.comparison.signs if sign.differing]
+    assert 0 < moved[0].differing < 100
+    assert moved[0].distance < comparing.NEAR
+
+
+def test_a_level_far_from_its_threshold_is_refused(monkeypatch, tmp_path):
+    net, x = levels_of_four_bits()
+    change(monkeypatch, ops.Conv, lambda op: replace(op, bias=op.bias + np.float32(0.05)))
+    with pytest.raises(bw.LoweringError, match=r"bits differ from torch.s, expected none farther than 0\.0001"):
+        export(net, tmp_path / "net.bw", x)

@@ -123,7 +123,9 @@ def _run_beside(graph: Graph, build: Translation, x: np.ndarray, values: dict, t
 
 
 def _codes(values: np.ndarray, kind: Kind) -> np.ndarray:
-    """The bits, or the codes of digits, that a sign's values in torch stand for."""
+    """The bits, or the codes of digits, that a sign's values in torch stand for; levels stand for themselves."""
+    if kind == Kind.REAL:
+        return values
     return np.rint(values * 1.5 + 1.5).astype(np.uint8) if kind == Kind.DIGIT else values > 0
 
 
@@ -138,6 +140,10 @@ def _distance(graph: Graph, op: ops.Op, tensors: Arrays, wrong: np.ndarray) -> f
     while isinstance(op, ops.MaxPool | ops.Flatten):
         stages.insert(0, replace(op, take_min=None) if isinstance(op, ops.MaxPool) else op)
         op = made_by[op.inputs[0]]
+    before = made_by.get(op.inputs[0])
+    if isinstance(before, ops.FixedPoint):  # levels: of whole numbers, whose thresholds lie halfway
+        x = tensors[before.inputs[0]]
+        return float((0.5 - np.abs(x - np.rint(x)))[wrong].max() / max(float(np.abs(x).max()), 1e-30))
     if not isinstance(op, ops.Binarize | ops.Quantize):
         return float("inf")
     x = tensors[op.inputs[0]]

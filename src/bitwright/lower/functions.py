@@ -82,7 +82,9 @@ def round_to_levels(build: Translation, call: Node) -> str:
     x = affine(build, call, x, scale=np.float32(inverse))
     whole = ops.FixedPoint(name=build.name(call), inputs=(x,), fraction=0)
     x = build.emit.add(whole, Kind.REAL, build.emit.shape(x))
-    return affine(build, call, x, scale=np.float32(step), shift=np.full(1, -1, np.float32))
+    levels = affine(build, call, x, scale=np.float32(step), shift=np.full(1, -1, np.float32))
+    build.signs[levels] = call
+    return levels
 
 
 def _clamp(build: Translation, call: Node, x: str, low: float, high: float) -> str:

@@ -45,7 +45,7 @@ class Translation:
     emit: Emitter
     names: dict[Node, str]
     accumulators: dict[Node, str] = field(default_factory=dict)
-    signs: dict[str, Node] = field(default_factory=dict)  # the tensor that holds a sign's bits
+    signs: dict[str, Node] = field(default_factory=dict)  # the tensor of a sign's bits, or of levels
     sums: dict[str, tuple[BinaryLayer, str | None]] = field(default_factory=dict)  # an accumulator, its window sum
     views: Views = field(init=False)
 
