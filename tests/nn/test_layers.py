@@ -67,6 +67,8 @@ METHODS = {
     "sd_bnn": sd_bnn(),
     "shifted learned": shifted(learned="channel", window="stays"),
     "si_bnn": si_bnn(),
+    "subbit": subbit(every=1),
+    "subbit general": subbit(sparsity=0.9, every=1),
     "xnor_net": xnor_net(),
     "xnor_net scaled": xnor_net(input_scale=True),
 }

@@ -73,7 +73,12 @@ class ZeroOneWeight(Budgeted):
     phi: Tensor | float
 
     def __init__(
-        self, sign: nn.Module, budget: ConnectionBudget, learned: bool = False, threshold: float = 0.0, clip: float = 1.5
+        self,
+        sign: nn.Module,
+        budget: ConnectionBudget,
+        learned: bool = False,
+        threshold: float = 0.0,
+        clip: float = 1.5,
     ) -> None:
         super().__init__(budget, clip)
         self.sign = sign

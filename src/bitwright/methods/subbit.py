@@ -94,7 +94,8 @@ class Codebook(nn.Module, Stepped):
         Shape:
             w (out, in, 3, 3), the result (out, in).
         """
-        return (w.detach().reshape(-1, CELLS) @ self.memory.T.to(w.dtype)).argmax(1).view(w.shape[:2])
+        kernels = w.detach().reshape(-1, CELLS).double()  # exact, also in mixed precision
+        return (kernels @ self.memory.T.double()).argmax(1).view(w.shape[:2])
 
     def forward(self, w: Tensor) -> Tensor:
         """Binarize w."""
@@ -121,8 +122,7 @@ class Codebook(nn.Module, Stepped):
     def repair(self) -> None:
         """Of equal patterns keep the first, fill up with random ones, and clamp the parameters to [-3, 3]."""
         numbers = numbers_of(self.memory).tolist()
-        kept = list({number: row for row, number in reversed(list(enumerate(numbers)))}.values())[::-1]
-        kept.sort()
+        kept = [row for row, number in enumerate(numbers) if number not in numbers[:row]]
         if missing := len(numbers) - len(kept):
             unused = [number for number in torch.randperm(ALL).tolist() if number not in numbers]
             fresh = patterns_of(torch.tensor(unused[:missing])).to(self.memory)
