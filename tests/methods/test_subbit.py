@@ -1,6 +1,7 @@
 """Sub-bit networks: which pattern a kernel takes, what trains the patterns, and how their set is kept distinct."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -208,6 +209,6 @@ def test_the_general_domain_reaches_its_budget() -> None:
         ({"ramp": 2}, "ramp: expected a share of training from 0 to 1, found 2"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: dict[str, float], message: str) -> None:
+def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         subbit(**arguments)

@@ -63,7 +63,7 @@ METHODS = {
     "react_net": react_net(),
     "real_to_binary": real_to_binary(),
     "sbnn": sbnn(),
-    "sbnn_v1": sbnn_v1(),
+    "sbnn_v1 learned": sbnn_v1(levels="learned"),
     "sd_bnn": sd_bnn(),
     "shifted learned": shifted(learned="channel", window="stays"),
     "si_bnn": si_bnn(),

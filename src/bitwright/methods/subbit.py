@@ -130,8 +130,8 @@ class Codebook(nn.Module, Stepped):
             self.patterns.copy_(torch.cat([self.patterns[kept], fresh.to(self.patterns)]))
         self.patterns.clamp_(-LIMIT, LIMIT)
 
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
+    def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
+        super()._load_from_state_dict(*args, **named)
         self.taken = int(self.steps)
 
     def extra_repr(self) -> str:
