@@ -1,12 +1,12 @@
 """SBNN-v1-style: weights 0 and 1 instead of -1 and +1, few of them 1, so that most need no operation and no memory.
 
-The earlier form of SBNN. A filter sums the inputs where its bit is 1; what the zeros leave out is
-sum(x*b) = (sum(x*(2b - 1)) + sum(x)) / 2, so a batch norm behind learns to do without them. A penalty holds the share
-of ones over all binary layers together below a budget, which can follow from a device: see `density_of_operations`
-and `density_of_memory`.
+The earlier form of SBNN. A filter sums the inputs where its bit b is 1: sum(x*b) = (sum(x*(2b - 1)) + sum(x)) / 2,
+half of what signed weights give, and half of the sum of the inputs, which is the same for all filters. A penalty holds
+the share of ones over all binary layers together below a budget, which can follow from a device: see
+`density_of_operations` and `density_of_memory`.
 
-Deployed: one bit a weight, far less where few are 1; no correction for the zeros, and with learned levels one sum of
-the input's codes for each pixel.
+Deployed: one bit a weight, far less where few are 1; sums over the ones alone, which learned levels, as in SBNN, join
+with one sum of the input's codes for each pixel.
 
 Checked: only the levels and the results of these versions could be read, the rest is a reconstruction: estimators,
 penalty, gammas and learned levels are those of SBNN, whose numbers it gives at equal levels.

@@ -18,6 +18,7 @@ Reference: Wang, Yang, Sun and Yao, "Sub-bit Neural Networks: Learning to Compre
 Networks", ICCV 2021, and its published code.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from bitwright.core.budget import Budgeted, ConnectionBudget
 from bitwright.core.estimators import approx_sign, ste, straight_through
 from bitwright.core.hooks import Stepped
 from bitwright.core.method import Method
+from bitwright.nn.count import count
 
 SIDE = 3
 CELLS = SIDE * SIDE
@@ -75,6 +77,7 @@ class Codebook(nn.Module, Stepped):
 
     def __init__(self, index_bits: int, every: int = 25) -> None:
         super().__init__()
+        self.index_bits = index_bits
         self.every = every
         start = patterns_of(torch.randperm(ALL)[: 2**index_bits])
         start = start[start.sum(1).argsort(descending=True)]  # of equally near patterns the first has most of +1
@@ -140,7 +143,9 @@ class Codebook(nn.Module, Stepped):
 
 
 class SubbitWeight(nn.Module, Stepped):
-    """scale * b with b of a `Codebook` and scale = mean(abs(w)) over each filter, a constant to the gradient.
+    """scale * b: b is, of the layer's patterns, each kernel's nearest; scale = mean(abs(w)) over each filter.
+
+    The gradient takes the scale for a constant; that of b is the `Codebook`'s.
 
     Shape:
         w (out, in, 3, 3), unchanged.
@@ -193,6 +198,55 @@ class SubbitDomain(Budgeted):
             self.signs.after_step(weight)
 
 
+@dataclass(frozen=True)
+class SubbitCost:
+    """What the binary layers of a network cost as the Sub-bit paper counts.
+
+    Attributes:
+        bits: of the kernels' indices, and of binary weights that have none; patterns are not counted.
+        operations: for one sample; see `shared_operations`.
+    """
+
+    bits: int
+    operations: float
+
+
+def shared_operations(bops: int, filters: int, index_bits: int) -> float:
+    """Binary operations of a layer whose filters share each input channel's sums with the K = 2^index_bits patterns.
+
+    For each input channel and pixel 9*K for the sums and 1/2 for each filter, which looks one up and adds it; the
+    dense count where there are fewer filters than patterns, or as many. This rule is not stated by the authors: it
+    gives all the numbers of their table.
+
+    Args:
+        bops: binary multiply-adds of the dense layer, 9 * filters for each input channel and pixel.
+        filters: that read an input channel.
+        index_bits: the bits of a kernel's index.
+    """
+    patterns = 2**index_bits
+    return bops * (patterns / filters + 1 / (2 * CELLS)) if patterns < filters else float(bops)
+
+
+def subbit_cost(net: nn.Module, example: Tensor) -> SubbitCost:
+    """Count a network's binary layers, those without patterns as dense ones of one bit a weight.
+
+    Args:
+        net: binarized by `subbit`.
+        example: any input; only its shape matters.
+    """
+    bits, operations = 0, 0.0
+    for found in count(net, example).layers:
+        layer = net.get_submodule(found.name)
+        signs = getattr(getattr(layer, "weight_binarizer", None), "signs", None)
+        if isinstance(layer, nn.Conv2d) and isinstance(signs, Codebook):
+            bits += signs.index_bits * found.binary_weights // CELLS
+            operations += shared_operations(found.bops, layer.out_channels // layer.groups, signs.index_bits)
+        else:
+            bits += found.binary_weights
+            operations += found.bops
+    return SubbitCost(bits, operations)
+
+
 def subbit(
     index_bits: int = 5,
     sparsity: float | None = None,
@@ -205,8 +259,8 @@ def subbit(
     """Weights of few patterns a layer, scaled by filter or in a general domain; activations as in Bi-Real Net.
 
     It needs `bw.after_step`. The patterns, and the levels of a general domain, are new Parameters: make the optimizer
-    after `binarize`, and let it leave out parameters without a gradient, as PyTorch's do after `zero_grad()`. Export
-    when training is over: repairs change the patterns' order.
+    after `binarize`. Clear gradients as `zero_grad()` does, to None: zeros would let the optimizer's momentum move the
+    patterns in every step. Export when training is over: repairs change the patterns' order.
 
     Args:
         index_bits: the bits of a kernel's index, 1 to 9; called tau in the paper.
