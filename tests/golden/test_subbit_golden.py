@@ -24,7 +24,7 @@ def set_up(case: Case, codebook: Codebook) -> None:
     """The case's patterns, signs before the step, and number of the step; then what precedes the forward pass."""
     codebook.patterns.data.copy_(case["param_patterns"])
     codebook.memory.copy_(case["memory_before"])
-    codebook.taken = int(case.number("step_before"))
+    codebook.count_to(int(case.number("step_before")))
     codebook.remember()
 
 

@@ -12,6 +12,7 @@ from bitwright import zoo
 from bitwright.core.binarizers import ScaledSign
 from bitwright.core.hooks import after_step, penalty
 from bitwright.core.levels import read_levels
+from bitwright.lower import export
 from bitwright.methods import bi_real_net, subbit
 from bitwright.methods.subbit import (
     Codebook,
@@ -156,6 +157,40 @@ def test_the_step_is_part_of_the_state_and_evaluation_leaves_it() -> None:
     assert other.weight_binarizer.signs.refines and copy.deepcopy(layer).weight_binarizer.signs.refines
     after_step(other)
     assert not other.weight_binarizer.signs.refines
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
+def test_compiled_code_serves_all_steps() -> None:
+    graphs = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    layer = binarize(nn.Conv2d(6, 8, 3), subbit(4, every=5), where=[""])
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
+    for step in range(1, 21):
+        layer.zero_grad()
+        compiled(torch.randn(2, 6, 5, 5)).sum().backward()
+        assert (layer.weight_binarizer.signs.patterns.grad is not None) == (step % 5 == 0)
+        after_step(layer)
+    assert len(graphs) == 2
+
+
+@pytest.mark.parametrize("arguments", [{}, {"sparsity": 0.9}])
+def test_a_trained_network_is_exported(arguments: dict[str, Any], tmp_path) -> None:
+    net = binarize(zoo.resnet20(4, 1, width=4), subbit(4, every=3, **arguments))
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(5):
+        loss = F.cross_entropy(net(torch.randn(16, 1, 16, 16)), torch.randint(0, 4, (16,)))
+        optimizer.zero_grad()
+        (loss + penalty(net, loss)).backward()
+        optimizer.step()
+        after_step(net)
+    report = export(net, tmp_path / "net.bw", torch.randn(8, 1, 16, 16))
+    assert report.bits > 5000 and report.differing <= report.bits / 1000
+    assert report.comparison.labels_differing == 0
 
 
 def test_the_sums_with_the_patterns_make_the_convolution() -> None:

@@ -84,12 +84,13 @@ class Codebook(nn.Module, Stepped):
         self.patterns = nn.Parameter(start)
         self.register_buffer("memory", start.clone())
         self.register_buffer("steps", torch.tensor(0))
-        self.taken = 0  # as in `steps`, without waiting for the device
+        self.count_to(0)
 
-    @property
-    def refines(self) -> bool:
-        """Whether the step that comes trains the patterns."""
-        return (self.taken + 1) % self.every == 0
+    def count_to(self, steps: int) -> None:
+        """Take so many steps for done; `refines` then says whether the next one trains the patterns."""
+        self.steps.fill_(steps)
+        self.done = steps  # the same without waiting for the device
+        self.refines = (steps + 1) % self.every == 0  # a constant to torch.compile, which `done` would not be
 
     def choose(self, w: Tensor) -> Tensor:
         """The index of each kernel's pattern.
@@ -111,8 +112,7 @@ class Codebook(nn.Module, Stepped):
     def after_step(self, weight: Tensor) -> None:
         """Take over the signs of the patterns, and repair the set ahead of the step that trains it."""
         self.remember()
-        self.taken += 1
-        self.steps.fill_(self.taken)
+        self.count_to(self.done + 1)
         if self.refines:
             self.repair()
 
@@ -135,7 +135,7 @@ class Codebook(nn.Module, Stepped):
 
     def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
         super()._load_from_state_dict(*args, **named)
-        self.taken = int(self.steps)
+        self.count_to(int(self.steps))
 
     def extra_repr(self) -> str:
         """The size of the set."""
