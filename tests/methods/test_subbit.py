@@ -125,6 +125,23 @@ def test_repair_makes_all_patterns_distinct(index_bits: int) -> None:
     assert torch.equal(codebook.patterns.detach().sign(), codebook.memory)
 
 
+def test_repair_draws_the_same_in_every_process() -> None:
+    codebook = Codebook(4)
+    codebook.memory[3:] = codebook.memory[:1]
+    other = copy.deepcopy(codebook)
+    torch.manual_seed(1)
+    codebook.repair()
+    torch.manual_seed(2)
+    other.repair()
+    assert torch.equal(codebook.memory, other.memory)
+    again = copy.deepcopy(codebook)
+    for _ in range(2):
+        again.memory[3:] = again.memory[:1]
+        again.count_to(again.done + 25)
+        again.repair()
+        assert not torch.equal(again.memory, other.memory)
+
+
 def test_repair_only_clips_a_distinct_set() -> None:
     codebook = Codebook(5)
     codebook.patterns.data *= 4 * torch.rand(32, 9)

@@ -5,9 +5,9 @@ patterns are the signs of parameters that learn on every 25th step, from all ker
 a pattern that has become equal to another one makes room for a random one. Kernels that are not 3x3, and linear
 layers, have no sub-bit form: their weights are plain signs, of one bit each.
 
-Deployed: an index of b bits a kernel, 9 * 2^b bits of patterns a layer, and a real scale a filter, which folds into
-the batch norm behind; in the general domain two real levels a layer instead. Each input channel's sums with all
-patterns can be shared by the filters.
+Deployed: few distinct kernels a layer, which b bits a kernel and 9 * 2^b bits of patterns can hold, though the file
+still has one bit a weight; a real scale a filter, which folds into the batch norm behind, or two real levels a layer in
+the general domain.
 
 Checked: numbers of the authors' code and, for the general domain, of SBNN's. Not as in the code: steps are counted in
 training only; the sign that a pattern keeps near 0 follows it when the set is repaired; nearness is the inner
@@ -45,7 +45,7 @@ def patterns_of(numbers: Tensor) -> Tensor:
     Shape:
         numbers (K,), integers; the result (K, 9), -1 and +1.
     """
-    return ((numbers[:, None] >> torch.arange(CELLS)) & 1).float() * 2 - 1
+    return ((numbers[:, None] >> torch.arange(CELLS, device=numbers.device)) & 1).float() * 2 - 1
 
 
 def numbers_of(patterns: Tensor) -> Tensor:
@@ -127,7 +127,9 @@ class Codebook(nn.Module, Stepped):
         numbers = numbers_of(self.memory).tolist()
         kept = [row for row, number in enumerate(numbers) if number not in numbers[:row]]
         if missing := len(numbers) - len(kept):
-            unused = [number for number in torch.randperm(ALL).tolist() if number not in numbers]
+            lot = torch.Generator().manual_seed(self.done + sum(numbers))  # the same in all processes of a training
+            drawn = torch.randperm(ALL, generator=lot, device="cpu").tolist()
+            unused = [number for number in drawn if number not in numbers]
             fresh = patterns_of(torch.tensor(unused[:missing])).to(self.memory)
             self.memory.copy_(torch.cat([self.memory[kept], fresh]))
             self.patterns.copy_(torch.cat([self.patterns[kept], fresh.to(self.patterns)]))
