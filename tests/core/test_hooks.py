@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bitwright.core.hooks import after_step, latent_weights, penalty, set_progress
-from bitwright.methods import bi_real_net, sbnn
+from bitwright.methods import bi_real_net, sbnn, sbnn_v1
 from bitwright.nn.convert import binarize, binarize_parameter
 
 
@@ -61,6 +61,18 @@ def test_tied_weights_count_once() -> None:
     penalty(net).backward()
     once = net[0].weight.grad.clone()
     assert once.allclose(torch.tensor(0.07 / 0.93 / 0.95 / (2 * 16)))
+
+
+def test_a_module_says_what_of_its_weight_is_penalized() -> None:
+    net = small(sbnn_v1(0.9, gamma=0.2, threshold=0.5))
+    net[0].weight.data.fill_(0.4)
+    net[1].weight.data.fill_(-0.4)
+    assert penalty(net).item() == 0
+    net[1].weight.data.fill_(0.6)
+    term = penalty(net)
+    term.backward()
+    assert term.item() == pytest.approx(0.25)
+    assert net[0].weight.grad.allclose(torch.tensor(0.25 / (0.5 - 0.1) / (2 * 32)))
 
 
 def test_verbs_reach_parametrized_parameters() -> None:

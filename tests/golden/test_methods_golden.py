@@ -8,10 +8,11 @@ from cases import Case, check_sign, run_block
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, ScaledSign, Sign
+from bitwright.core.budget import ConnectionBudget, penalty_weight
 from bitwright.core.estimators import approx_sign, ede, identity, ste, ste_open
 from bitwright.core.hooks import after_step, penalty
 from bitwright.methods import bi_real_net, sbnn, xnor_net
-from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain, penalty_weight
+from bitwright.methods.sbnn import GeneralDomain
 from bitwright.nn.convert import binarize
 from bitwright.zoo.resnet import DoubleBlock
 

@@ -16,6 +16,7 @@ from bitwright.nn.convert import binarize
 
 CATALOGUE = {name: getattr(methods, name) for name in methods.__all__}
 TOY_STEPS = {"noisy_supervision": 120}  # its mappings learn before the bits settle
+RARELY_TRAINED = ("signs.patterns",)  # Sub-bit's, on every 25th step
 ADDED = ("_binarizer.", ".rescale.", ".gate.")  # what a layer gains
 LAYERS = {"convolution": nn.Conv2d(6, 5, 3), "grouped": nn.Conv2d(8, 4, 3, groups=2), "linear": nn.Linear(9, 4)}
 
@@ -63,7 +64,8 @@ def test_every_progress_is_valid(method) -> None:
         net.zero_grad()
         loss = F.cross_entropy(net(x), target)
         (loss + penalty(net, loss)).backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        often = {name: p.grad for name, p in net.named_parameters() if not name.endswith(RARELY_TRAINED)}
+        assert all(grad is not None and grad.isfinite().all() for grad in often.values())
 
 
 def test_names_parameters_copies_and_pickles_survive(method) -> None:

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ScaledSign, Sign
+from bitwright.core.budget import ConnectionBudget, penalty_weight
 from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.methods import sbnn
 from bitwright.methods.sbnn import (
-    ConnectionBudget,
     GeneralDomain,
     domain_of_density,
     optimal_domain,
-    penalty_weight,
     published_gamma,
     split_domain,
     symmetric_error,

@@ -10,6 +10,7 @@ from torch import nn
 
 from bitwright import methods
 from bitwright.core.binarizers import LevelPair, ScaledSign, Sign, Step
+from bitwright.core.budget import ConnectionBudget
 from bitwright.core.estimators import ste
 from bitwright.core.levels import read_levels
 from bitwright.core.method import Method
@@ -25,12 +26,14 @@ from bitwright.methods import (
     react_net,
     real_to_binary,
     sbnn,
+    sbnn_v1,
     sd_bnn,
     shifted,
     si_bnn,
+    subbit,
     xnor_net,
 )
-from bitwright.methods.sbnn import ConnectionBudget, GeneralDomain
+from bitwright.methods.sbnn import GeneralDomain
 from bitwright.nn.convert import binarize
 
 EVERY = lambda name, layer: True  # noqa: E731
@@ -60,9 +63,12 @@ METHODS = {
     "react_net": react_net(),
     "real_to_binary": real_to_binary(),
     "sbnn": sbnn(),
+    "sbnn_v1 learned": sbnn_v1(levels="learned"),
     "sd_bnn": sd_bnn(),
     "shifted learned": shifted(learned="channel", window="stays"),
     "si_bnn": si_bnn(),
+    "subbit": subbit(every=1),
+    "subbit general": subbit(sparsity=0.9, every=1),
     "xnor_net": xnor_net(),
     "xnor_net scaled": xnor_net(input_scale=True),
 }

@@ -48,6 +48,10 @@ class Penalized(ABC):
     def penalty_term(self) -> PenaltyTerm:
         """What the loss gains, over the parameters of all modules that return this very object."""
 
+    def penalized(self, weight: Tensor) -> Tensor:
+        """What the term takes of a parameter, with its gradient: the parameter itself, unless a method says more."""
+        return weight
+
 
 def set_progress(net: nn.Module, progress: float) -> None:
     """Tell every scheduled part of the network how far training has come.
@@ -77,16 +81,16 @@ def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
     Returns:
         A 0-d tensor, 0 where nothing asks for a penalty.
     """
-    shared: dict[int, tuple[PenaltyTerm, list[Tensor]]] = {}
+    shared: dict[int, tuple[PenaltyTerm, dict[nn.Parameter, Tensor]]] = {}
     device = None
     for module, weight in _trained(net):
         device = weight.device
         if isinstance(module, Penalized):
-            weights = shared.setdefault(id(module.penalty_term), (module.penalty_term, []))[1]
-            if not any(weight is w for w in weights):  # tied weights count once
-                weights.append(weight)
+            weights = shared.setdefault(id(module.penalty_term), (module.penalty_term, {}))[1]
+            if weight not in weights:  # tied weights count once
+                weights[weight] = module.penalized(weight)
     value = torch.ones((), device=device) if loss is None else loss.detach()
-    terms = [term(weights, value) for term, weights in shared.values()]
+    terms = [term(list(weights.values()), value) for term, weights in shared.values()]
     return torch.stack(terms).sum() if terms else torch.zeros((), device=device if loss is None else loss.device)
 
 

@@ -15,9 +15,11 @@ from bitwright.methods.react_net import react_net
 from bitwright.methods.real_to_binary import real_to_binary
 from bitwright.methods.recu import recu
 from bitwright.methods.sbnn import sbnn
+from bitwright.methods.sbnn_v1 import sbnn_v1
 from bitwright.methods.sd_bnn import sd_bnn
 from bitwright.methods.shifted import shifted
 from bitwright.methods.si_bnn import si_bnn
+from bitwright.methods.subbit import subbit
 from bitwright.methods.xnor_net import xnor_net
 
 __all__ = [
@@ -36,8 +38,10 @@ __all__ = [
     "real_to_binary",
     "recu",
     "sbnn",
+    "sbnn_v1",
     "sd_bnn",
     "shifted",
     "si_bnn",
+    "subbit",
     "xnor_net",
 ]

@@ -13,7 +13,7 @@ Reference: Schiavone, Galati and Zuluaga, "Binary Domain Generalization for Spar
 ECML PKDD 2023, and its published code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, Sign
-from bitwright.core.estimators import approx_sign, identity, ste, straight_through
-from bitwright.core.hooks import Penalized, Scheduled, Stepped
+from bitwright.core.budget import Budgeted, ConnectionBudget
+from bitwright.core.estimators import approx_sign, identity, ste
 from bitwright.core.method import Method
 
 LevelRule = Literal["learned", "closed_form", "symmetric"]
@@ -102,67 +102,7 @@ def symmetric_error(w: Tensor) -> Tensor:
     return w.square().sum() - w.abs().sum().square() / w.numel()
 
 
-def penalty_weight(excess: Tensor, loss: Tensor, gamma: float, dead_zone: float) -> Tensor:
-    """The factor lambda that makes lambda * excess the share gamma of the whole loss; 0 within the dead zone.
-
-    lambda = gamma * loss / (excess * (1 - gamma)) where excess > dead_zone
-
-    Shape:
-        excess, loss and the result: 0-d.
-    """
-    outside = excess > dead_zone
-    return torch.where(outside, gamma * loss / (excess.where(outside, 1.0) * (1 - gamma)), 0.0)
-
-
-@dataclass(eq=False)
-class ConnectionBudget:
-    """How many weights may be high, over all layers that share this object, and the penalty for more.
-
-    The penalty is lambda * h, h = max(0, p - allowed), p the share of high weights, lambda from `penalty_weight`.
-    Its value is then gamma/(1-gamma) of the task's loss, however large h is, and its gradient grows as h shrinks:
-    lambda * count_slope / M for each of the M latent weights. Counts are taken from the weights on each call.
-
-    `allowed` is the density, as published, unless there is a ramp. The published constant budget takes tens of
-    thousands of steps to reach, since its gradient is small while h is large; a ramp keeps h small throughout.
-
-    Args:
-        density: the share of high weights that is allowed, 0 to 1; called EC in the published code.
-        gamma: the penalty's share of the whole loss, 0 to less than 1.
-        dead_zone: the excess that goes unpunished.
-        count_slope: what the backward pass takes for the derivative of a weight's bit: 1/2 or 1.
-        ramp: the share of training during which `allowed` falls from 1/2 to the density; 0 for none.
-        progress: the share of training that is done.
-    """
-
-    density: float
-    gamma: float
-    dead_zone: float = 1e-4
-    count_slope: float = 0.5
-    ramp: float = 0.0
-    progress: float = 1.0
-
-    @property
-    def allowed(self) -> float:
-        """The share that is allowed now: density, plus (1/2 - density) * (1 - progress/ramp)^3 while on the ramp."""
-        if self.progress >= self.ramp or self.density >= 0.5:
-            return self.density
-        return self.density + (0.5 - self.density) * (1 - self.progress / self.ramp) ** 3
-
-    def share(self, weights: Sequence[Tensor]) -> Tensor:
-        """The share p of high weights over all the latent weights given: 0-d, float64, without a gradient."""
-        ones = torch.stack([(w.detach() >= 0).sum().to(weights[0].device) for w in weights]).sum()
-        return ones.double() / sum(w.numel() for w in weights)
-
-    def __call__(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """The penalty of these latent weights, 0-d."""
-        total = sum(w.numel() for w in weights)
-        excess = (self.share(weights) - self.allowed).clamp(min=0).to(torch.float32)
-        bits_sum = torch.stack([w.sum(dtype=torch.float32).to(excess.device) for w in weights]).sum()
-        factor = penalty_weight(excess, loss.detach().to(excess), self.gamma, self.dead_zone)
-        return factor * straight_through(excess, self.count_slope / total * bits_sum)
-
-
-class GeneralDomain(nn.Module, Scheduled, Stepped, Penalized):
+class GeneralDomain(Budgeted):
     """tau * s + phi with s = sign(w): the weight of a layer, in the domain {phi - tau, phi + tau}.
 
     tau may become negative; the levels then change places, and a bit keeps its meaning.
@@ -181,19 +121,12 @@ class GeneralDomain(nn.Module, Scheduled, Stepped, Penalized):
     def __init__(
         self, sign: nn.Module, budget: ConnectionBudget, levels: LevelRule = "learned", clip: float | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(budget, clip)
         self.sign = sign
-        self.budget = budget
         self.levels = levels
-        self.clip = clip
         if levels == "learned":
             self.tau = nn.Parameter(torch.tensor(1.0))
             self.phi = nn.Parameter(torch.tensor(0.0))
-
-    @property
-    def penalty_term(self) -> ConnectionBudget:
-        """The shared budget."""
-        return self.budget
 
     @torch.no_grad()
     def fit(self, w: Tensor) -> None:
@@ -212,18 +145,9 @@ class GeneralDomain(nn.Module, Scheduled, Stepped, Penalized):
         domain = split_domain(w, w >= 0)
         return ((domain.high - domain.low) / 2).to(w) * s + ((domain.high + domain.low) / 2).to(w)
 
-    def set_progress(self, progress: float) -> None:
-        """Move the shared budget along its ramp."""
-        self.budget.progress = progress
-
-    def after_step(self, weight: Tensor) -> None:
-        """Clamp the latent weight."""
-        if self.clip is not None:
-            weight.clamp_(-self.clip, self.clip)
-
     def extra_repr(self) -> str:
         """The rule for the levels and the budget."""
-        return f"levels={self.levels}, density<={self.budget.density:g}, gamma={self.budget.gamma:g}"
+        return f"levels={self.levels}, {super().extra_repr()}"
 
 
 @dataclass(frozen=True)
