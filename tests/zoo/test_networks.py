@@ -36,7 +36,8 @@ def train_a_step(net: nn.Module, side: int) -> None:
     bw.after_step(net)
     assert loss.isfinite()
     for name, parameter in net.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        if not name.endswith("signs.patterns"):  # Sub-bit's, which learn on every 25th step
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
     moved = [name for name, p in net.named_parameters() if not torch.equal(p, before[name])]
     assert len(moved) > len(before) / 2
 
