@@ -1,5 +1,6 @@
 """Masked: a weight binarizer under a mask, whose pruned weights take one of the two levels, or an exact zero."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -25,7 +26,21 @@ class MaskRule(Protocol):
         ...
 
 
-class Masked(nn.Module, Scheduled, Stepped):
+class Ternary(ABC):
+    """A weight binarizer whose filters may hold an exact zero beside two levels; a file stores it as two planes."""
+
+    ternary: bool = True  # whether this one has zeros
+
+    @abstractmethod
+    def planes(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The binarized weight as a sum of two that hold two values each: the high level or 0, the low level or 0.
+
+        Shape:
+            w (out, ...); both results the same.
+        """
+
+
+class Masked(nn.Module, Scheduled, Stepped, Ternary):
     """w_hat = m * q(w) + (1 - m) * f, with q a weight binarizer, m the mask and f the fill.
 
     The mask is a buffer, all true at first. A pruned weight gets no gradient, and after each optimizer step its latent
@@ -65,15 +80,11 @@ class Masked(nn.Module, Scheduled, Stepped):
             raise ValueError(f"fill: a real weight has no levels, expected 'zero', found {fill!r}")
         self.wrapped = binarizer
         self.fill = fill
+        self.ternary = fill == "zero" and not isinstance(binarizer, nn.Identity)
         self.regrow = regrow
         self.rule = rule
         self.register_buffer("mask", torch.ones(tuple(shape), dtype=torch.bool))
         self.register_buffer("high", torch.tensor(False))  # whether the fill is the high level
-
-    @property
-    def ternary(self) -> bool:
-        """Whether a filter may hold a third value, zero, beside the levels of a binarizer."""
-        return self.fill == "zero" and not isinstance(self.wrapped, nn.Identity)
 
     @property
     def density(self) -> float:
@@ -87,11 +98,7 @@ class Masked(nn.Module, Scheduled, Stepped):
         return straight_through(filled, q) if self.regrow else filled
 
     def planes(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """The binarized weight of a ternary layer as a sum of two that hold two values each: high or 0, low or 0.
-
-        Shape:
-            w (out, ...); both results the same.
-        """
+        """The weight of exact zeros as a sum of two that hold two values each."""
         q = self.wrapped(w)
         high = q >= _by_filter(_pairs(q.detach())[1], q)
         return torch.where(self.mask & high, q, 0.0), torch.where(self.mask & ~high, q, 0.0)

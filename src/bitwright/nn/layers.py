@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
 from bitwright.core.levels import has_digits
-from bitwright.core.masked import Masked
+from bitwright.core.masked import Ternary
 from bitwright.nn.shapes import two_sided_padding
 
 
@@ -65,9 +65,10 @@ class _Binary(nn.Module):
 
     def _packed_sums(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """The sum over binary weights; a file holds two levels a filter, so weights with a zero besides take two."""
-        if not isinstance(self.weight_binarizer, Masked) or not self.weight_binarizer.ternary:
+        binarizer = self.weight_binarizer
+        if not isinstance(binarizer, Ternary) or not binarizer.ternary:
             return self._packed_sum(x, self.binarized_weight(), bias)
-        high, low = self.weight_binarizer.planes(self.weight)
+        high, low = binarizer.planes(self.weight)
         return self._packed_sum(x, high, bias) + self._packed_sum(x, low, None)
 
     def _load_from_state_dict(

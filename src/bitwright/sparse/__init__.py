@@ -2,7 +2,10 @@
 
 from bitwright.core.masked import Masked
 from bitwright.sparse.at_random import Random, permute_masks
+from bitwright.sparse.biprop import biprop
+from bitwright.sparse.flips import FewFlips, FlipCounter, scramble_insensitive, shrunk_widths
 from bitwright.sparse.from_torch import TorchCriterion, take_torch_masks
+from bitwright.sparse.lottery import LotteryTicket
 from bitwright.sparse.magnitude import Magnitude
 from bitwright.sparse.n_of_m import NOfM
 from bitwright.sparse.prune import density_of, masks_of, prune, pruned_layers, set_masks
@@ -13,19 +16,25 @@ from bitwright.sparse.structured import Filters, Kernels
 __all__ = [
     "Constant",
     "CubicRamp",
+    "FewFlips",
     "Filters",
+    "FlipCounter",
     "Kernels",
+    "LotteryTicket",
     "Magnitude",
     "Masked",
     "NOfM",
     "Pruner",
     "Random",
     "TorchCriterion",
+    "biprop",
     "density_of",
     "masks_of",
     "permute_masks",
     "prune",
     "pruned_layers",
+    "scramble_insensitive",
     "set_masks",
+    "shrunk_widths",
     "take_torch_masks",
 ]

@@ -1,6 +1,6 @@
 """Criteria and masks of `torch.nn.utils.prune`, without its hooks and its renamed parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -66,7 +66,8 @@ class TorchCriterion:
     def _chosen(self, w: Tensor, amount: int) -> Tensor:
         if not amount:
             return torch.ones_like(w, dtype=torch.bool)
-        return self.method(amount=amount, **self.options).compute_mask(w, torch.ones_like(w)) != 0
+        make: Callable[..., Any] = self.method
+        return make(amount=amount, **self.options).compute_mask(w, torch.ones_like(w)) != 0
 
 
 def take_torch_masks(net: nn.Module) -> dict[str, Tensor]:

@@ -42,5 +42,5 @@ class NOfM:
                 f"{self.n}:{self.m} needs input channels that are a multiple of {self.m}, found {w.shape[1]}"
             )
         scores = w.detach().abs().masked_fill(~kept, -torch.inf).unflatten(1, (-1, self.m))  # (out, groups, m, ...)
-        largest = scores.argsort(2, descending=True, stable=True).narrow(2, 0, count)
+        largest = scores.argsort(dim=2, descending=True, stable=True).narrow(2, 0, count)
         return torch.zeros_like(scores, dtype=torch.bool).scatter_(2, largest, True).view(w.shape) & kept

@@ -66,7 +66,7 @@ def prune(
     )
     for layer in chosen.values():
         binary = isinstance(layer, BinaryConv2d | BinaryLinear)
-        inner: nn.Module = layer.weight_binarizer if binary else nn.Identity()
+        inner = layer.get_submodule("weight_binarizer") if binary else nn.Identity()
         masked = Masked(inner, layer.weight.shape, fill if binary else "zero", regrow=regrow, rule=pruner)
         masked.to(layer.weight.device).train(layer.training)
         pruner.members.append(masked)
@@ -140,8 +140,8 @@ def _choose(net: nn.Module, where: Where | None) -> dict[str, nn.Conv2d | nn.Lin
     elif where is not None:
         chosen = _named(net, layers, [where] if isinstance(where, str) else where)
     else:
-        binary = {n: m for n, m in layers.items() if isinstance(m, BinaryConv2d | BinaryLinear)}
-        chosen = binary or dict(list(layers.items())[:-1])
+        binary = [n for n, m in layers.items() if isinstance(m, BinaryConv2d | BinaryLinear)]
+        chosen = {n: layers[n] for n in binary or [*layers][:-1]}
     if not chosen:
         raise ValueError(f"no layer to prune: {type(net).__name__} has {len(layers)} of them, and none is chosen")
     return chosen
