@@ -8,9 +8,11 @@ from bitwright.sparse.from_torch import TorchCriterion, take_torch_masks
 from bitwright.sparse.lottery import LotteryTicket
 from bitwright.sparse.magnitude import Magnitude
 from bitwright.sparse.n_of_m import NOfM
+from bitwright.sparse.narrow import narrow
 from bitwright.sparse.prune import density_of, masks_of, prune, pruned_layers, set_masks
 from bitwright.sparse.pruner import Pruner
 from bitwright.sparse.schedule import Constant, CubicRamp
+from bitwright.sparse.stq_nets import stq_nets
 from bitwright.sparse.structured import Filters, Kernels
 
 __all__ = [
@@ -30,11 +32,13 @@ __all__ = [
     "biprop",
     "density_of",
     "masks_of",
+    "narrow",
     "permute_masks",
     "prune",
     "pruned_layers",
     "scramble_insensitive",
     "set_masks",
     "shrunk_widths",
+    "stq_nets",
     "take_torch_masks",
 ]

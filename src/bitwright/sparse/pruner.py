@@ -44,9 +44,7 @@ class Pruner:
     def after_step(self, masked: Masked, weight: Tensor) -> None:
         """Gather the layers' weights, and once all are there move the masks, if it is time."""
         frozen = self.freeze < 1 and self.progress >= self.freeze
-        if (frozen and self._density is not None) or (
-            not self.regrow and self.schedule(self.progress) == self._density
-        ):
+        if frozen or (not self.regrow and self.schedule(self.progress) == self._density):
             return
         if masked is self.members[0]:
             self._seen = []
