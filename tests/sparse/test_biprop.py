@@ -60,10 +60,10 @@ def test_a_shared_threshold_keeps_the_share_over_all_layers():
     both = popups(net)
     with torch.no_grad():
         both[0][0].scores.mul_(3)
-    optimizer = None
+    optimizer = torch.optim.SGD(net.parameters(), 1e-6)
     for progress, kept in ((0.0, 0.5), (0.25, 0.2 + 0.3 / 8), (0.5, 0.2), (1.0, 0.2)):
         bw.set_progress(net, progress)
-        optimizer = steps(net, 1, optimizer)
+        steps(net, 1, optimizer)
         total = sum(w.numel() for _, w in both)
         assert sum(int(p.mask.sum()) for p, _ in both) == pytest.approx(kept * total, abs=1)
     assert both[0][0].mask.float().mean() > 0.4 > both[1][0].mask.float().mean()
@@ -99,7 +99,7 @@ def test_tickets_learn():
     net = ticket(keep=0.5)
     for n in ("0", "7"):
         net.get_submodule(n).requires_grad_(False)
-    optimizer = torch.optim.Adam([p for p, _ in ((popup.scores, 0) for popup, _ in popups(net))], 1e-2)
+    optimizer = torch.optim.Adam([popup.scores for popup, _ in popups(net)], 1e-2)
     for _ in range(60):
         loss = nn.functional.cross_entropy(net(x), y)
         optimizer.zero_grad()

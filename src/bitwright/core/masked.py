@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +102,19 @@ class Masked(nn.Module, Scheduled, Stepped, Ternary):
         q = self.wrapped(w)
         high = q >= _by_filter(_pairs(q.detach())[1], q)
         return torch.where(self.mask & high, q, 0.0), torch.where(self.mask & ~high, q, 0.0)
+
+    def take_unpruned(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Change a state dict of the binarizer alone, from before it was masked, into one that goes with the mask.
+
+        Args:
+            state_dict: changed in place, where it holds all of the binarizer and no mask.
+            prefix: of this module's keys.
+        """
+        inside = [f"{prefix}{key}" for key in self.wrapped.state_dict()]
+        if inside and all(key in state_dict for key in inside) and f"{prefix}mask" not in state_dict:
+            for key in inside:
+                state_dict[f"{prefix}wrapped.{key.removeprefix(prefix)}"] = state_dict.pop(key)
+            state_dict.update({f"{prefix}mask": self.mask, f"{prefix}high": self.high})
 
     @torch.no_grad()
     def set_mask(self, mask: Tensor, weight: Tensor) -> None:

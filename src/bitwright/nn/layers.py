@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
 from bitwright.core.levels import has_digits
-from bitwright.core.masked import Ternary
+from bitwright.core.masked import Masked, Ternary
 from bitwright.nn.shapes import two_sided_padding
 
 
@@ -83,6 +83,8 @@ class _Binary(nn.Module):
     ) -> None:
         # A checkpoint of the float network, or of an earlier stage of training, has no entries for what the method
         # added since: that keeps what it holds.
+        if isinstance(self.weight_binarizer, Masked):
+            self.weight_binarizer.take_unpruned(state_dict, f"{prefix}weight_binarizer.")
         for part in self.added:
             own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(prefix + part)}
             if not own.keys() & state_dict.keys():

@@ -35,7 +35,7 @@ class TorchCriterion:
         self.structured = getattr(method, "PRUNING_TYPE", None) == "structured"
         if self.structured and scope == "global":
             raise ValueError(f"scope: {method.__name__} prunes channels, expected 'layer', found 'global'")
-        self.method = method
+        self.method: Callable[..., Any] = method
         self.scope = scope
         self.options = options
 
@@ -66,8 +66,7 @@ class TorchCriterion:
     def _chosen(self, w: Tensor, amount: int) -> Tensor:
         if not amount:
             return torch.ones_like(w, dtype=torch.bool)
-        make: Callable[..., Any] = self.method
-        return make(amount=amount, **self.options).compute_mask(w, torch.ones_like(w)) != 0
+        return self.method(amount=amount, **self.options).compute_mask(w, torch.ones_like(w)) != 0
 
 
 def take_torch_masks(net: nn.Module) -> dict[str, Tensor]:
