@@ -228,3 +228,27 @@ def test_mistakes_are_named(make, message):
 
 def test_layers_that_were_chosen_by_default():
     assert tuple(pruned_layers(prune(binary_net(), Magnitude(), 0.5))) == INNER
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, while tracing
+@pytest.mark.parametrize("mode", ["training", "deployed"])
+@pytest.mark.parametrize("fill", ["majority", "zero"])
+@pytest.mark.parametrize("method", ["bi_real_net", "sbnn"])
+def test_pruned_layers_compile_without_a_graph_break(method, fill, mode):
+    layer = bw.binarize(nn.Conv2d(4, 3, 3), getattr(bw.methods, method)(), where=[""])
+    prune(layer, Magnitude(), 0.4, fill=fill).train(mode == "training")
+    torch._dynamo.reset()
+    x = torch.randn(2, 4, 5, 5)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
+    torch.testing.assert_close(compiled, layer(x))
+
+
+@pytest.mark.parametrize("method", sorted({*bw.methods.__all__} - REAL_WEIGHTS))
+def test_a_masked_binarizer_keeps_the_laws(method):
+    torch.manual_seed(0)
+    shape = (8, 6, 3, 3)
+    layer = nn.Conv2d(6, 8, 3)
+    masked = Masked(getattr(bw.methods, method)().weight(layer), shape)
+    masked.set_mask(torch.rand(shape) > 0.5, layer.weight.detach().clone())
+    masked.mask[:, :4, 0, 0] = True  # where the check looks at the sign of 0
+    bw.check_binarizer(masked, shape=shape)
