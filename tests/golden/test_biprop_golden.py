@@ -9,7 +9,7 @@ from bitwright.core.binarizers import Sign
 from bitwright.core.estimators import approx_sign
 from bitwright.nn.convert import binarize
 from bitwright.sparse import biprop
-from bitwright.sparse.biprop import EdgePopup, Threshold
+from bitwright.sparse.edge_popup import EdgePopup, Threshold
 from bitwright.sparse.schedule import Constant
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import bitwright as bw
 from bitwright.lower import export
 from bitwright.sparse import biprop
-from bitwright.sparse.biprop import EdgePopup
+from bitwright.sparse.edge_popup import EdgePopup
 
 
 def ticket(**options) -> nn.Module:

@@ -167,6 +167,20 @@ def test_a_float_checkpoint_loads_into_a_pruned_network():
     assert all(torch.equal(mask, before[name]) for name, mask in masks_of(net).items())
 
 
+def test_a_checkpoint_from_before_pruning_brings_its_levels():
+    dense = binary_net("sbnn")
+    with torch.no_grad():
+        dense.get_submodule("2").weight_binarizer.tau.fill_(0.7)
+    state = dense.state_dict()
+    keys = [*state]
+    net = prune(binary_net("sbnn"), Magnitude(), 0.5)
+    before = masks_of(net)
+    net.load_state_dict(state)
+    assert [*state] == keys
+    assert net.get_submodule("2").weight_binarizer.wrapped.tau.item() == pytest.approx(0.7)
+    assert all(torch.equal(mask, before[name]) for name, mask in masks_of(net).items())
+
+
 def test_float_networks_are_pruned_to_zero():
     net = prune(float_net(), Magnitude(), 0.2)
     assert [*pruned_layers(net)] == ["0", "2", "4"]

@@ -7,9 +7,10 @@ from bitwright.sparse.flips import FewFlips, FlipCounter, scramble_insensitive, 
 from bitwright.sparse.from_torch import TorchCriterion, take_torch_masks
 from bitwright.sparse.lottery import LotteryTicket
 from bitwright.sparse.magnitude import Magnitude
+from bitwright.sparse.masks import density_of, masks_of, pruned_layers
 from bitwright.sparse.n_of_m import NOfM
 from bitwright.sparse.narrow import narrow
-from bitwright.sparse.prune import density_of, masks_of, prune, pruned_layers, set_masks
+from bitwright.sparse.prune import prune, set_masks
 from bitwright.sparse.pruner import Pruner
 from bitwright.sparse.schedule import Constant, CubicRamp
 from bitwright.sparse.stq_nets import stq_nets

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bitwright.sparse.magnitude import Magnitude
-from bitwright.sparse.prune import masks_of, pruned_layers, set_masks
+from bitwright.sparse.masks import masks_of, pruned_layers
+from bitwright.sparse.prune import set_masks
 from bitwright.sparse.pruner import Criterion
 
 Start = Literal["rewind", "random", "keep"]

@@ -1,4 +1,4 @@
-"""Pruning a network: which layers get masks, and masks as plain tensors by the layers' names."""
+"""Pruning a network: which layers get masks, and how they take them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
@@ -10,6 +10,7 @@ from bitwright.core.masked import Fill, Masked
 from bitwright.nn.convert import Where
 from bitwright.nn.gated import GatedConv2d
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
+from bitwright.sparse.masks import pruned_layers
 from bitwright.sparse.pruner import Criterion, Pruner
 from bitwright.sparse.schedule import Constant, Schedule
 
@@ -55,7 +56,7 @@ def prune(
     Example:
         >>> import bitwright as bw
         >>> net = bw.binarize(bw.zoo.resnet20(), bw.methods.bi_real_net())
-        >>> round(density_of(prune(net, bw.sparse.Magnitude(), 0.1)), 3)
+        >>> round(bw.sparse.density_of(prune(net, bw.sparse.Magnitude(), 0.1)), 3)
         0.1
     """
     chosen = _choose(net, where)
@@ -78,30 +79,6 @@ def prune(
         weights = {masked: weight for masked, weight in pruned_layers(net).values()}
         pruner.update([weights[member] for member in pruner.members])
     return net
-
-
-def pruned_layers(net: nn.Module) -> dict[str, tuple[Masked, nn.Parameter]]:
-    """The masks of a network with the latent weights they lie on, by the layers' names."""
-    found: dict[str, tuple[Masked, nn.Parameter]] = {}
-    for name, module in net.named_modules():
-        if isinstance(masked := getattr(module, "weight_binarizer", None), Masked):
-            found[name] = masked, module.get_parameter("weight")
-        elif parametrize.is_parametrized(module, "weight"):
-            listed = module.get_submodule("parametrizations.weight")
-            if isinstance(masked := listed.get_submodule("0"), Masked):
-                found[name] = masked, listed.get_parameter("original")
-    return found
-
-
-def masks_of(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of each mask, by the layer's name: true where a weight is kept, in the weight's shape."""
-    return {name: masked.mask.clone() for name, (masked, _) in pruned_layers(net).items()}
-
-
-def density_of(net: nn.Module) -> float:
-    """The share of weights that is kept, over all pruned layers; 1 where there are none."""
-    masks = [masked.mask for masked, _ in pruned_layers(net).values()]
-    return sum(int(mask.sum()) for mask in masks) / max(sum(mask.numel() for mask in masks), 1) if masks else 1.0
 
 
 def set_masks(net: nn.Module, masks: Mapping[str, Tensor]) -> None:
