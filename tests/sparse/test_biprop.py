@@ -1,4 +1,4 @@
-"""Multi-prize tickets: what the card of the method promises."""
+"""Multi-prize tickets: exact counts, the best gain, scores that learn and weights that do not."""
 
 import copy
 
