@@ -1,6 +1,7 @@
 """Golden vectors: the .npz files beside this module as cases, and how a binarizer or a block is held against one."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,8 @@ def rename(case: Case, names: dict[str, str]) -> None:
     case.values = renamed
 
 
-def run_block(case: Case, net: nn.Module) -> None:
-    """Load the parameters, run forward and backward, compare everything the file holds."""
+def run_block(case: Case, net: nn.Module, frozen: Sequence[str] = ()) -> None:
+    """Load the parameters, run forward and backward, compare everything the file holds; `frozen` get no gradient."""
     state = net.state_dict()
     for key, value in (case.group("param_") | case.group("buffer_")).items():
         state[own_name(key)] = value.reshape(state[own_name(key)].shape)
@@ -73,6 +74,7 @@ def run_block(case: Case, net: nn.Module) -> None:
     case.check("grad_x", x.grad)
     parameters = dict(net.named_parameters())
     assert len(case.group("grad_param_")) == sum(p.grad is not None for p in parameters.values())
+    assert all(parameters[name].grad is None for name in frozen)
     for key in case.group("grad_param_"):
         case.check(f"grad_param_{key}", parameters[own_name(key)].grad)
     for key in case.group("after_buffer_"):

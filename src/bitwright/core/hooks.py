@@ -103,13 +103,23 @@ def after_step(net: nn.Module) -> None:
 
 
 def latent_weights(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
-    """Every weight binarizer of the network with its latent weight, parametrized parameters included."""
+    """Every weight binarizer of the network with its latent weight, parametrized parameters included.
+
+    A binarizer that has another one as its `wrapped` follows that one.
+    """
     for module in net.modules():
         if isinstance(module, ParametrizationList):
             for binarizer in module:
-                yield binarizer, module.get_parameter("original")
+                yield from ((part, module.get_parameter("original")) for part in _unwrap(binarizer))
         elif isinstance(binarizer := getattr(module, "weight_binarizer", None), nn.Module):
-            yield binarizer, module.get_parameter("weight")
+            yield from ((part, module.get_parameter("weight")) for part in _unwrap(binarizer))
+
+
+def _unwrap(binarizer: nn.Module) -> Iterator[nn.Module]:
+    """A binarizer after those inside it."""
+    if isinstance(wrapped := getattr(binarizer, "wrapped", None), nn.Module):
+        yield from _unwrap(wrapped)
+    yield binarizer
 
 
 def _trained(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.custom_ops import binary_conv2d, binary_linear
 from bitwright.core.levels import has_digits
+from bitwright.core.masked import Masked, Ternary
 from bitwright.nn.shapes import two_sided_padding
 
 
@@ -53,13 +54,22 @@ class _Binary(nn.Module):
 
     def _deployed(self, input: Tensor) -> Tensor:
         """The same in the arithmetic of the packed network."""
-        w, pair = self.binarized_weight(), self.input_binarizer
+        pair = self.input_binarizer
         if not isinstance(pair, LevelPair):
-            return self._packed_sum(pair(input), w, self.bias)
+            return self._packed_sums(pair(input), self.bias)
         # scale * (conv(codes, w) + shift * conv(1, w)) + bias: zero padding makes conv(1, w) a map
         one = torch.ones((1, *input.shape[1:]), dtype=input.dtype, device=input.device)
-        y = pair.scale * (self._packed_sum(pair.codes(input), w, None) + pair.shift * self._real_sum(one, w, None))
+        around = self._real_sum(one, self.binarized_weight(), None)
+        y = pair.scale * (self._packed_sums(pair.codes(input), None) + pair.shift * around)
         return y if self.bias is None else y + self._by_channel(self.bias)
+
+    def _packed_sums(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The sum over binary weights; a file holds two levels a filter, so weights with a zero besides take two."""
+        binarizer = self.weight_binarizer
+        if not isinstance(binarizer, Ternary) or not binarizer.ternary:
+            return self._packed_sum(x, self.binarized_weight(), bias)
+        high, low = binarizer.planes(self.weight)
+        return self._packed_sum(x, high, bias) + self._packed_sum(x, low, None)
 
     def _load_from_state_dict(
         self,
@@ -73,6 +83,8 @@ class _Binary(nn.Module):
     ) -> None:
         # A checkpoint of the float network, or of an earlier stage of training, has no entries for what the method
         # added since: that keeps what it holds.
+        if isinstance(self.weight_binarizer, Masked):
+            self.weight_binarizer.take_unpruned(state_dict, f"{prefix}weight_binarizer.")
         for part in self.added:
             own = {k: v for k, v in self.state_dict(prefix=prefix).items() if k.startswith(prefix + part)}
             if not own.keys() & state_dict.keys():

@@ -13,6 +13,7 @@ from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
 from bitwright.train.config import Choice, Recipe
 from bitwright.train.init import INITIALIZERS
+from bitwright.train.pruning import prune_by
 
 FLOAT = "none"
 
@@ -87,7 +88,7 @@ def _call(choice: Choice, catalogue: str, table: str) -> Any:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """Make the recipe's network, with fresh weights as the recipe wants them, and binarize it by the recipe's method.
+    """Make the recipe's network, with fresh weights, binarized and pruned, all as the recipe wants it.
 
     Args:
         recipe: A recipe, resolved.
@@ -100,10 +101,10 @@ def build_network(recipe: Recipe) -> nn.Module:
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
     INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:
-        return net
+        return prune_by(recipe.pruning, net)
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
         method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
-    return binarize(net, method)
+    return prune_by(recipe.pruning, binarize(net, method))

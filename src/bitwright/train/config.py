@@ -171,6 +171,44 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Pruning:
+    """Which weights are pruned while training, see `bitwright.sparse`.
+
+    Attributes:
+        name: The criterion; empty for no pruning.
+        density: Share of weights, or of filters or kernels, that is kept at the end.
+        scope: What competes: all layers together, or each layer's weights; n_of_m has its own groups.
+        start: Share of training where the cubic ramp of the density begins.
+        end: Share of training where it ends; with 0 all is pruned after the first step.
+        fill: What a pruned binary weight becomes: see `core.masked.Masked`.
+        regrow: Whether pruned weights go on training and may return.
+        freeze: Share of training after which masks stay as they are.
+        n: Weights kept of each m input channels, for n_of_m.
+        m: For n_of_m.
+    """
+
+    name: Literal["", "magnitude", "random", "filters", "kernels", "n_of_m"] = ""
+    density: float = 1.0
+    scope: Literal["global", "layer"] = "global"
+    start: float = 0.0
+    end: float = 0.5
+    fill: Literal["majority", "low", "zero"] = "majority"
+    regrow: bool = False
+    freeze: float = 1.0
+    n: int = 2
+    m: int = 4
+
+    def __post_init__(self) -> None:
+        _check("pruning.density", self.density, 0 <= self.density <= 1, "from 0 to 1")
+        _check(
+            "pruning.end", self.end, self.end == 0 or self.start < self.end <= 1, "0, or after pruning.start, up to 1"
+        )
+        _check("pruning.start", self.start, self.start >= 0, "0 or more")
+        _check("pruning.freeze", self.freeze, 0 < self.freeze <= 1, "above 0, up to 1")
+        _check("pruning.n", self.n, 1 <= self.n <= self.m, "from 1 to pruning.m")
+
+
+@dataclass(frozen=True)
 class Teaching:
     """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
 
@@ -243,6 +281,7 @@ class Recipe:
         schedule: Learning rate.
         augmentation: Augmentation.
         loss: Loss.
+        pruning: Which weights are pruned while training.
         teacher: A trained network to learn from.
         machine: Speed.
     """
@@ -267,6 +306,7 @@ class Recipe:
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
+    pruning: Pruning = Pruning()
     teacher: Teaching = Teaching()
     machine: Machine = Machine()
 
@@ -280,6 +320,8 @@ class Recipe:
         _check("machine.compile", True, not tapped, "false where teacher.features are matched")
         _check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         _check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
+        reached = not self.pruning.name or self.pruning.end * self.epochs <= self.epochs - 1
+        _check("pruning.end", self.pruning.end, reached, "reached before the last epoch")
         names = [stage.get("name") for stage in self.stages]
         named = all(isinstance(name, str) and name.isidentifier() for name in names) and len({*names}) == len(names)
         _check("stages", names, named, "tables, each with a name of its own made of letters, digits and _")

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from bitwright.core.levels import read_levels
+from bitwright.core.masked import Ternary
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 
 
 @dataclass(frozen=True)
 class Density:
-    """Shares of ones, in each binary layer by name and in all of them together.
+    """Shares of ones, in each binary layer by name and in all of them together; of all but zeros where some are zero.
 
     Attributes:
         total: Over all binarized weights; 1 where there are none.
@@ -38,7 +39,8 @@ def measure_density(net: nn.Module) -> Density:
                 weight = layer.weight_binarizer(layer.weight)
             if weight is layer.weight:  # real when it counts, such as a weight whose bits training draws
                 continue
-            share = read_levels(weight).density
+            zeros = isinstance(layer.weight_binarizer, Ternary) and layer.weight_binarizer.ternary
+            share = (weight != 0).float().mean().item() if zeros else read_levels(weight).density
             layers[name] = share
             ones, weights = ones + share * layer.weight.numel(), weights + layer.weight.numel()
     return Density(ones / weights if weights else 1.0, layers)

@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.levels import read_levels
+from bitwright.core.masked import Ternary
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 
 LayerRow = dict[str, float | str]
@@ -86,9 +87,7 @@ class Diagnostics:
     def _row(self, epoch: int, name: str, layer: BinaryConv2d | BinaryLinear) -> LayerRow:
         density = flips = dead = torch.nan
         if not isinstance(layer.weight_binarizer, nn.Identity):
-            levels = read_levels(layer.weight_binarizer(layer.weight))
-            bits = (levels.bits ^ (levels.step < 0).view(-1, *[1] * (levels.bits.dim() - 1))).cpu()
-            density = levels.density
+            density, bits = _read_bits(layer)
             before = self._bits.get(name)
             if before is not None:
                 moved = self._moved.get(name, torch.zeros_like(bits)) | (bits != before)
@@ -109,7 +108,7 @@ class Diagnostics:
 
     def _on_weight(self, name: str, layer: BinaryConv2d | BinaryLinear) -> Any:
         def keep(module: nn.Module, given: tuple[Tensor], result: Tensor) -> None:
-            if not result.requires_grad:
+            if not (result.requires_grad and given[0].requires_grad):
                 return
 
             def compare(gradient: Tensor) -> None:
@@ -128,3 +127,13 @@ class Diagnostics:
             self._upper[name] = upper + (result > middle).sum(), count + result.numel()
 
         return keep
+
+
+def _read_bits(layer: BinaryConv2d | BinaryLinear) -> tuple[float, Tensor]:
+    """The density of a layer's weights, and which are at the high level, on the CPU."""
+    binarizer = layer.weight_binarizer
+    if isinstance(binarizer, Ternary) and binarizer.ternary:
+        high, low = binarizer.planes(layer.weight)
+        return ((high != 0) | (low != 0)).float().mean().item(), (high != 0).cpu()
+    levels = read_levels(binarizer(layer.weight))
+    return levels.density, (levels.bits ^ (levels.step < 0).view(-1, *[1] * (levels.bits.dim() - 1))).cpu()

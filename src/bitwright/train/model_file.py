@@ -100,7 +100,8 @@ def load_start(net: nn.Module, path: str | Path) -> None:
     """
     path, _, tensors = _read(path)
     own = net.state_dict().keys()
-    fitting = {name: value for name, value in tensors.items() if name in own or not _is_added(name)}
+    fits = {*own, *(name.replace(".wrapped.", ".") for name in own)}  # learned before the network was pruned
+    fitting = {name: value for name, value in tensors.items() if name in fits or not _is_added(name)}
     try:
         net.load_state_dict(fitting)
     except RuntimeError as error:

@@ -66,7 +66,8 @@ class Task(pl.LightningModule):
     seconds. The rows are part of each checkpoint, so a resumed run goes on with exactly the rows of its whole epochs.
 
     `score`, by which the best epoch is chosen, is the accuracy on the validation images, less 1 while the method's
-    penalty is not 0: an epoch that keeps a sparsity budget always comes before one that does not.
+    penalty is not 0, or the density still falls: an epoch that is as sparse as it should be comes before all that are
+    not.
 
     `diagnostics` has a row for each binary layer and epoch.
 
@@ -188,7 +189,9 @@ class Task(pl.LightningModule):
             self.log_dict({f"{key}/{layer['layer']}": value for key, value in figures.items()})
 
     def _score(self, penalized: float) -> float:
-        return self._validation.accuracy - (penalized > 0)
+        pruning = self.recipe.pruning
+        ramping = bool(pruning.name) and self.current_epoch < pruning.end * self.recipe.epochs
+        return self._validation.accuracy - (penalized > 0 or ramping)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the recipe and the history into every checkpoint."""
