@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import spec, two_levels
+from bitwright.format import bit_code, spec, two_levels
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
@@ -169,8 +169,8 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
         offset, size, elements, dtype, encoding, filters = record
         if dtype not in spec.DTYPES:
             raise _refusal(where, f"a dtype from {min(spec.DTYPES)} to {max(spec.DTYPES)}", f"{dtype}")
-        if encoding not in (spec.RAW, spec.TWO_LEVELS):
-            raise _refusal(where, f"the encoding {spec.RAW} or {spec.TWO_LEVELS}", f"{encoding}")
+        if encoding > spec.ENTROPY:
+            raise _refusal(where, f"an encoding from {spec.RAW} to {spec.ENTROPY}", f"{encoding}")
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)
@@ -178,6 +178,13 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
             if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
             bytes_ = two_levels.size(elements, filters)
+        elif encoding != spec.RAW:
+            if dtype != spec.BITS or not bit_code.least_bytes(elements) <= size < bytes_:
+                expected = (
+                    f"{bit_code.least_bytes(elements)} to {spec.blob_bytes(spec.BITS, elements) - 1} bytes of bits"
+                )
+                raise _refusal(where, expected, f"{size} of dtype {dtype}")
+            bytes_ = size
         expected = (spec.align(end), bytes_)
         if (offset, size) != expected:
             raise _refusal(where, f"{expected[1]} bytes at {expected[0]}", f"{size} at {offset}")
@@ -187,6 +194,8 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
         load = _loader(data, offset, dtype, elements)
         if encoding == spec.TWO_LEVELS:
             load = partial(two_levels.decode, data, offset, elements, filters)
+        elif encoding != spec.RAW:
+            load = partial(_load_bits, encoding, data[offset:end], elements, where)
         found.append((dtype, load))
     if end != len(data):
         raise _refusal("blob table", f"a file that ends at {end}", f"{len(data)} bytes")
@@ -201,6 +210,13 @@ def _loader(data: bytes, offset: int, dtype: int, elements: int) -> Callable[[],
         return np.frombuffer(data, spec.DTYPES[dtype], elements, offset).astype(spec.DTYPES[dtype].newbyteorder("="))
 
     return load
+
+
+def _load_bits(encoding: int, data: bytes, elements: int, where: str) -> Array:
+    bits = bit_code.decode(encoding, data, elements)
+    if bits is None:
+        raise _refusal(where, f"{elements} bits in the encoding {encoding}", "other bytes")
+    return bits
 
 
 def _read_graph(data: bytes, header: _Header, parts: spec.Parts, blobs: _Blobs, texts: _Texts) -> Graph:
@@ -304,7 +320,11 @@ def _into_classes(fields: dict[str, Any]) -> Array:
 def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     """Refuse bytes that are not those the writer writes of the graph they hold."""
     if len(data) != len(expected):
-        raise _refusal("blobs", f"{len(expected)} bytes, weights of two levels stored as such", f"{len(data)}")
+        raise _refusal(
+            "blobs",
+            f"{len(expected)} bytes, weights of two levels stored as such, bits in the encoding that takes least",
+            f"{len(data)}",
+        )
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]
     if not different.any():
         return
