@@ -10,7 +10,6 @@ from bitwright.format import entropy, gaps, spec
 from bitwright.ir.ops import Array
 
 MOST_BITS = 128  # of the bitmap for each bit of an encoding
-NAMES = {spec.RAW: "bitmap", spec.GAPS: "gaps", spec.ENTROPY: "entropy"}
 _CODERS = {spec.GAPS: gaps, spec.ENTROPY: entropy}
 
 
