@@ -8,8 +8,8 @@
 
 namespace bw {
 
-// Whether an encoding other than raw may take so many bytes.
-bool suits_bit_code(size_t bytes, size_t elements);
+// The fewest bytes that an encoding other than raw may take.
+size_t least_code_bytes(size_t elements);
 
 // Fills a bitmap that holds zeros; whether the bytes are the encoding of any bits.
 bool decode_bits(Encoding encoding, const uint8_t* data, size_t bytes, size_t elements, uint8_t* bitmap);

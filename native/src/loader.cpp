@@ -180,9 +180,12 @@ private:
                 }
                 bytes = two_level_bytes(r.elements, r.filters);
             } else if (r.encoding != raw) {
-                if (r.dtype != bits || !suits_bit_code(r.bytes, r.elements)) {
-                    refuse(where, "fewer bytes than the bits take, and at least a 128th",
-                           to_string(r.bytes) + " of " + to_string(r.elements) + " of dtype " + to_string(r.dtype));
+                const std::string code = "the encoding " + to_string(r.encoding);
+                if (r.dtype != bits) refuse(where, "bits, which alone have " + code, "the dtype " + to_string(r.dtype));
+                const uint64_t least = least_code_bytes(r.elements);
+                if (r.bytes < least || r.bytes >= bytes) {
+                    refuse(where, to_string(least) + " to " + to_string(bytes - 1) + " bytes in " + code,
+                           to_string(r.bytes));
                 }
                 bytes = r.bytes;
             }

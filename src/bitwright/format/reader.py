@@ -179,11 +179,11 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
             bytes_ = two_levels.size(elements, filters)
         elif encoding != spec.RAW:
-            if dtype != spec.BITS or not bit_code.least_bytes(elements) <= size < bytes_:
-                expected = (
-                    f"{bit_code.least_bytes(elements)} to {spec.blob_bytes(spec.BITS, elements) - 1} bytes of bits"
-                )
-                raise _refusal(where, expected, f"{size} of dtype {dtype}")
+            if dtype != spec.BITS:
+                raise _refusal(where, f"bits, which alone have the encoding {encoding}", f"the dtype {dtype}")
+            least = bit_code.least_bytes(elements)
+            if not least <= size < bytes_:
+                raise _refusal(where, f"{least} to {bytes_ - 1} bytes in the encoding {encoding}", f"{size}")
             bytes_ = size
         expected = (spec.align(end), bytes_)
         if (offset, size) != expected:
