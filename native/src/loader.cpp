@@ -164,7 +164,8 @@ private:
             const std::string where = "blob " + to_string(i);
             const BlobRecord r = record<BlobRecord>(blob_table_, i);
             if (r.dtype >= absent_dtype) refuse(where, "a dtype from 0 to 3", to_string(r.dtype));
-            if (r.encoding >= unknown_encoding) refuse(where, "an encoding from 0 to 3", to_string(r.encoding));
+            const Encoding last = header_.version >= kCodedSince ? entropy : two_levels;
+            if (r.encoding > last) refuse(where, "an encoding from 0 to " + to_string(last), to_string(r.encoding));
             if (r.encoding != two_levels && r.filters != 0) {
                 refuse(where, "0 where nothing is stored", to_string(r.filters));
             }
@@ -343,7 +344,8 @@ private:
         Blob blob = stored.blob;
         if (stored.encoding == two_levels) decode_levels(blob, where);
         if (stored.encoding == gaps || stored.encoding == entropy) decode_weight(blob, stored, where);
-        if (may_be_bits && !is_smallest_code(stored.encoding, stored.bytes, blob.data, blob.elements)) {
+        const bool is_chosen = may_be_bits && header_.version >= kCodedSince;
+        if (is_chosen && !is_smallest_code(stored.encoding, stored.bytes, blob.data, blob.elements)) {
             refuse(where, "bits in the encoding that takes least", "the encoding " + to_string(stored.encoding));
         }
         return blob;

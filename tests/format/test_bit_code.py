@@ -227,6 +227,18 @@ def test_other_codes_are_refused_by_both_readers(weight, encoding, code):
             read(file)
 
 
+def test_files_of_version_1_hold_bitmaps_and_are_still_read():
+    for weight in WEIGHTS:
+        file = to_bytes(graph_of(weight), version=1)
+        assert struct.unpack_from("<I", file, 8) == (1,)
+        assert struct.unpack_from("<I", file, TABLE + 24) == (spec.RAW,)
+        assert readers_agree(file)
+    for file in FILES:
+        coded = struct.unpack_from("<I", file, TABLE + 24)[0] != spec.RAW
+        older = repair_checksum(patched(file, 8, "<I", 1))
+        assert readers_agree(older) != coded
+
+
 def test_only_weights_are_coded():
     flip = np.zeros(4096, np.bool_)
     blob = op_blobs(ops.Threshold(name="t", inputs=("x",), kind=Kind.BIT, threshold=flip.astype(np.int32), flip=flip))

@@ -109,8 +109,8 @@ def test_it_becomes_json():
     for graph in fixed_graphs():
         found = json.loads(json.dumps(asdict(summarize(graph))))
         assert list(found["layers"][0]) == [
-            "name", "op", "shape", "density", "weights", "encoding", "bits_per_weight", "bytes", "bops", "flops", "kernel",
-            "note",
+            "name", "op", "shape", "density", "weights", "encoding", "bits_per_weight", "bytes", "bops", "flops",
+            "kernel", "note",
         ]  # fmt: skip
         assert found["bytes"] == found["totals"]["bytes"]
         assert found["totals"]["bytes"] >= sum(layer["bytes"] for layer in found["layers"])

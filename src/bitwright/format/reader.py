@@ -58,11 +58,11 @@ def from_bytes(data: bytes) -> Graph:
     parts = spec.find_parts(header.ops, header.blobs, header.pairs, header.text)
     if parts.text_end > len(data):
         raise _refusal("header", f"tables and text of at most {len(data)} bytes", f"{parts.text_end}")
-    blobs = _read_blobs(data, parts, header.blobs)
+    blobs = _read_blobs(data, parts, header)
     texts = _Texts(data[parts.text : parts.text_end])
     try:
         graph = _read_graph(data, header, parts, blobs, texts)
-        _check_canonical(data, to_bytes(graph), parts)  # which verifies the graph
+        _check_canonical(data, to_bytes(graph, header.version), parts)  # which verifies the graph
     except GraphError as error:
         raise FormatError(f"{error} {_DAMAGED}") from None
     return graph
@@ -72,6 +72,7 @@ def from_bytes(data: bytes) -> Graph:
 class _Header:
     """What the first 64 bytes say."""
 
+    version: int
     crc: int
     ops: int
     blobs: int
@@ -117,7 +118,7 @@ def _read_header(head: bytes, size: int) -> _Header:
         raise _refusal("header", f"dimensions of 1 to {limits.MAX_DIM}", f"{tuple(dims[:rank])}")
     if output != ops:
         raise _refusal("header", f"the last op's output, {ops}, as output", f"{output}")
-    return _Header(crc, ops, blobs, text, pairs, TensorType(Kind(kind), tuple(dims[:rank])))
+    return _Header(version, crc, ops, blobs, text, pairs, TensorType(Kind(kind), tuple(dims[:rank])))
 
 
 class _Texts:
@@ -159,18 +160,19 @@ class _Blobs:
         return load()
 
 
-def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
+def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
     """Check the blob table; arrays are made when an op takes them."""
+    last = spec.ENTROPY if header.version >= spec.CODED_SINCE else spec.TWO_LEVELS
     found = []
     end = parts.text_end
-    for i in range(count):
+    for i in range(header.blobs):
         where = f"blob {i}"
         record = struct.unpack_from(spec.BLOB, data, parts.blobs + i * struct.calcsize(spec.BLOB))
         offset, size, elements, dtype, encoding, filters = record
         if dtype not in spec.DTYPES:
             raise _refusal(where, f"a dtype from {min(spec.DTYPES)} to {max(spec.DTYPES)}", f"{dtype}")
-        if encoding > spec.ENTROPY:
-            raise _refusal(where, f"an encoding from {spec.RAW} to {spec.ENTROPY}", f"{encoding}")
+        if encoding > last:
+            raise _refusal(where, f"an encoding from {spec.RAW} to {last}", f"{encoding}")
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)

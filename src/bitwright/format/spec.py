@@ -21,7 +21,8 @@ from bitwright.ir import ops
 from bitwright.ir.limits import MAX_OPS
 
 MAGIC = b"\x89BW\r\n\x1a\n\x00"
-VERSION = 1
+VERSION = 2
+CODED_SINCE = 2  # files of an older version hold the bits of binary weights as they are
 ALIGN = 64
 NONE = 0xFFFFFFFF  # an absent blob
 
