@@ -278,7 +278,9 @@ private:
         for (int i = 0; i < 4; ++i) {
             if (i < layout.blobs) {
                 const bool absent = r.blobs[i] == kNone && (layout.optional >> i & 1);
-                if (!absent) op.blobs[i] = decoded(take_blob(r.blobs[i], layout.dtypes[i], where), i == 0, op.code, where);
+                if (!absent) {
+                    op.blobs[i] = decoded(take_blob(r.blobs[i], layout.dtypes[i], where), i == 0, op.code, where);
+                }
             } else if (r.blobs[i] != kNone) {
                 refuse(where, "no blob in place " + to_string(i), "blob " + to_string(r.blobs[i]));
             }
@@ -340,7 +342,9 @@ private:
     Blob decoded(const StoredBlob& stored, bool is_first, OpCode code, const std::string& where) {
         const bool may_be_bits = is_first && is_binary_layer(code);
         const bool may_be = stored.encoding == two_levels ? is_first && is_real_layer(code) : may_be_bits;
-        if (stored.encoding != raw && !may_be) refuse(where, "raw numbers", "the encoding " + to_string(stored.encoding));
+        if (stored.encoding != raw && !may_be) {
+            refuse(where, "raw numbers", "the encoding " + to_string(stored.encoding));
+        }
         Blob blob = stored.blob;
         if (stored.encoding == two_levels) decode_levels(blob, where);
         if (stored.encoding == gaps || stored.encoding == entropy) decode_weight(blob, stored, where);

@@ -3,8 +3,8 @@
 The rare bits are the ones, or the zeros where these are fewer. Each has a gap: the number of bits between the rare one
 before it, or the start, and itself. With `r` the `shift` of a gap, its r low bits are stored as they are, all gaps
 first; then for each gap a zero for each 2^r in it and a one. The bytes are the number of ones, u32, then these bits,
-packed as bits are everywhere. Where gaps are geometric, as those of independent bits are, this takes at most 2.5 % more
-than their entropy.
+packed as bits are everywhere. For independent bits, whose gaps are geometric, this takes 0.4 to 4 % more than their
+entropy; entropy.py takes less, but has a longer header.
 """
 
 import struct
