@@ -6,6 +6,7 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "bit_code.h"
 #include "crc32.h"
 #include "file.h"
 #include "infer.h"
@@ -77,6 +78,14 @@ Header read_header(const uint8_t* data, size_t head, uint64_t size) {
     }
     return h;
 }
+
+// A parameter as the file holds it.
+struct StoredBlob {
+    Blob blob;
+    Dtype dtype;
+    Encoding encoding;
+    size_t bytes;
+};
 
 class Loader {
 public:
@@ -155,8 +164,9 @@ private:
             const std::string where = "blob " + to_string(i);
             const BlobRecord r = record<BlobRecord>(blob_table_, i);
             if (r.dtype >= absent_dtype) refuse(where, "a dtype from 0 to 3", to_string(r.dtype));
-            if (r.encoding > two_levels) refuse(where, "the encoding 0 or 1", to_string(r.encoding));
-            if (r.encoding == raw && r.filters != 0) {
+            const Encoding last = header_.version >= kCodedSince ? entropy : two_levels;
+            if (r.encoding > last) refuse(where, "an encoding from 0 to " + to_string(last), to_string(r.encoding));
+            if (r.encoding != two_levels && r.filters != 0) {
                 refuse(where, "0 where nothing is stored", to_string(r.filters));
             }
             if (r.elements < 1 || r.elements > uint32_t(kMaxElements)) {
@@ -170,6 +180,15 @@ private:
                            to_string(r.filters) + " of dtype " + to_string(r.dtype));
                 }
                 bytes = two_level_bytes(r.elements, r.filters);
+            } else if (r.encoding != raw) {
+                const std::string code = "the encoding " + to_string(r.encoding);
+                if (r.dtype != bits) refuse(where, "bits, which alone have " + code, "the dtype " + to_string(r.dtype));
+                const uint64_t least = least_code_bytes(r.elements);
+                if (r.bytes < least || r.bytes >= bytes) {
+                    refuse(where, to_string(least) + " to " + to_string(bytes - 1) + " bytes in " + code,
+                           to_string(r.bytes));
+                }
+                bytes = r.bytes;
             }
             if (r.offset != offset || r.bytes != bytes) {
                 refuse(where, to_string(bytes) + " bytes at " + to_string(offset),
@@ -180,11 +199,11 @@ private:
             }
             zeros(end, offset, where);
             end = offset + bytes;
-            const bool ends_in_bits = r.dtype == bits || r.encoding == two_levels;
+            const bool ends_in_bits = (r.dtype == bits && r.encoding == raw) || r.encoding == two_levels;
             if (ends_in_bits && r.elements % 8 && data()[end - 1] >> (r.elements % 8)) {
                 refuse(where, "zeros behind its last bit", "0x" + hex(data() + end - 1, 1, ""));
             }
-            blobs_.push_back({{data() + offset, r.elements, r.filters}, Dtype(r.dtype)});
+            blobs_.push_back({{data() + offset, r.elements, r.filters}, Dtype(r.dtype), Encoding(r.encoding), bytes});
         }
         if (end != size_) refuse("blob table", "a file that ends at " + to_string(end), to_string(size_) + " bytes");
     }
@@ -207,14 +226,14 @@ private:
         return name;
     }
 
-    Blob take_blob(uint32_t index, Dtype dtype, const std::string& where) {
+    StoredBlob take_blob(uint32_t index, Dtype dtype, const std::string& where) {
         if (index != next_blob_ || index >= header_.blobs) {
             refuse(where, "blob " + to_string(next_blob_) + " of " + to_string(header_.blobs),
                    "blob " + to_string(index));
         }
-        const auto& [blob, found] = blobs_[next_blob_++];
-        if (found != dtype) refuse(where, "a blob of dtype " + to_string(dtype), to_string(found));
-        return blob;
+        const StoredBlob& found = blobs_[next_blob_++];
+        if (found.dtype != dtype) refuse(where, "a blob of dtype " + to_string(dtype), to_string(found.dtype));
+        return found;
     }
 
     void read_ops() {
@@ -259,8 +278,9 @@ private:
         for (int i = 0; i < 4; ++i) {
             if (i < layout.blobs) {
                 const bool absent = r.blobs[i] == kNone && (layout.optional >> i & 1);
-                if (!absent) op.blobs[i] = take_blob(r.blobs[i], layout.dtypes[i], where);
-                if (op.blobs[i].filters) decode(op.blobs[i], i == 0 && is_real_layer(op.code), where);
+                if (!absent) {
+                    op.blobs[i] = decoded(take_blob(r.blobs[i], layout.dtypes[i], where), i == 0, op.code, where);
+                }
             } else if (r.blobs[i] != kNone) {
                 refuse(where, "no blob in place " + to_string(i), "blob " + to_string(r.blobs[i]));
             }
@@ -317,9 +337,27 @@ private:
 
     static bool is_real_layer(OpCode code) { return code == OpCode::conv || code == OpCode::linear; }
 
-    void decode(Blob& blob, bool may_be, const std::string& where) {
-        if (!may_be || !is_sound_two_levels(blob.data, blob.elements, blob.filters)) {
-            refuse(where, may_be ? "two levels of each filter, the lower first" : "raw numbers", "another encoding");
+    static bool is_binary_layer(OpCode code) { return code == OpCode::binary_conv || code == OpCode::binary_linear; }
+
+    Blob decoded(const StoredBlob& stored, bool is_first, OpCode code, const std::string& where) {
+        const bool may_be_bits = is_first && is_binary_layer(code);
+        const bool may_be = stored.encoding == two_levels ? is_first && is_real_layer(code) : may_be_bits;
+        if (stored.encoding != raw && !may_be) {
+            refuse(where, "raw numbers", "the encoding " + to_string(stored.encoding));
+        }
+        Blob blob = stored.blob;
+        if (stored.encoding == two_levels) decode_levels(blob, where);
+        if (stored.encoding == gaps || stored.encoding == entropy) decode_weight(blob, stored, where);
+        const bool is_chosen = may_be_bits && header_.version >= kCodedSince;
+        if (is_chosen && !is_smallest_code(stored.encoding, stored.bytes, blob.data, blob.elements)) {
+            refuse(where, "bits in the encoding that takes least", "the encoding " + to_string(stored.encoding));
+        }
+        return blob;
+    }
+
+    void decode_levels(Blob& blob, const std::string& where) {
+        if (!is_sound_two_levels(blob.data, blob.elements, blob.filters)) {
+            refuse(where, "two levels of each filter, the lower first", "another encoding");
         }
         Bytes floats = allocate(blob.elements * sizeof(float));
         decode_two_levels(blob.data, blob.elements, blob.filters, reinterpret_cast<float*>(floats.get()));
@@ -327,7 +365,18 @@ private:
         model_.decoded.push_back(std::move(floats));
     }
 
-    // A weight has its one encoding: two levels wherever that takes less.
+    void decode_weight(Blob& blob, const StoredBlob& stored, const std::string& where) {
+        const size_t bytes = (blob.elements + 7) / 8;
+        Bytes bitmap = allocate(bytes);
+        std::memset(bitmap.get(), 0, bytes);
+        if (!decode_bits(stored.encoding, blob.data, stored.bytes, blob.elements, bitmap.get())) {
+            refuse(where, "bits in the encoding " + to_string(stored.encoding), "other bytes");
+        }
+        blob.data = bitmap.get();
+        model_.decoded.push_back(std::move(bitmap));
+    }
+
+    // A real weight has its one encoding: two levels wherever that takes less.
     static void check_encoding(const Op& op) {
         if (!is_real_layer(op.code)) return;
         const Blob& weight = op.blobs[0];
@@ -391,7 +440,7 @@ private:
     Header header_{};
     Model model_;
     uint64_t blob_table_ = 0, pair_table_ = 0, text_ = 0, text_end_ = 0;
-    std::vector<std::pair<Blob, Dtype>> blobs_;
+    std::vector<StoredBlob> blobs_;
     uint32_t next_blob_ = 0, next_text_ = 0;
 };
 

@@ -9,7 +9,7 @@ from bitwright.format.writer import write
 from bitwright.ir import ops
 from bitwright.ir.ops import Kind, TensorType, Window
 
-KEYS = {"name", "op", "density", "weights", "bits_per_weight", "bytes", "bops", "flops", "kernel"}
+KEYS = {"name", "op", "density", "weights", "encoding", "bits_per_weight", "bytes", "bops", "flops", "kernel"}
 
 
 def test_inspect_counts_every_layer(bw, graph, net):
@@ -21,7 +21,8 @@ def test_inspect_counts_every_layer(bw, graph, net):
     assert all(layer.keys() >= KEYS for layer in result["layers"])
     inner = next(layer for layer in result["layers"] if layer["name"] == "inner")
     weight = next(op for op in graph.ops if op.name == "inner").weight
-    assert inner["op"] == "BinaryConv" and inner["weights"] == 288 and inner["bits_per_weight"] == 1
+    assert inner["op"] == "BinaryConv" and inner["weights"] == 288
+    assert inner["encoding"] == "gaps" and inner["bits_per_weight"] == 8 * 34 / 288
     assert inner["density"] == pytest.approx(weight.mean())
     assert inner["bops"] == 64 * 288 and inner["flops"] == 0 and inner["kernel"]
     assert result["totals"]["bops"] == 64 * 288 + 3 * 512
@@ -31,7 +32,7 @@ def test_inspect_counts_every_layer(bw, graph, net):
 def test_inspect_prints_tables(bw, net):
     done = bw("inspect", net)
     assert done.returncode == 0, done.stderr
-    for word in ("BinaryConv", "the first layer is real", "OPs = BOPs / 64 + FLOPs", "18,432"):
+    for word in ("BinaryConv", "the first layer is real", "OPs = BOPs / 64 + FLOPs", "18,432", "stored as", "gaps"):
         assert word in done.stdout
 
 

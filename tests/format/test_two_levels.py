@@ -99,7 +99,8 @@ LEVELS = len(FILE) - size(18, 2)  # low, low, high, high, then 18 bits
         (TABLE + 20, "<I", spec.I32),
         (TABLE + 20, "<I", spec.BITS),
         (TABLE + 24, "<I", spec.RAW),
-        (TABLE + 24, "<I", 2),
+        (TABLE + 24, "<I", spec.GAPS),
+        (TABLE + 24, "<I", 4),
         (TABLE + 28, "<I", 0),  # filters
         (TABLE + 28, "<I", 1),
         (TABLE + 28, "<I", 3),

@@ -24,7 +24,7 @@ def load(data: bytes) -> bool:
         assert str(error)
         return False
     verify(graph)
-    assert to_bytes(graph) == data
+    assert to_bytes(graph, int.from_bytes(data[8:12], "little")) == data
     return True
 
 

@@ -52,13 +52,13 @@ def test_layers_are_counted(graph):
     assert list(layers) == [op.name for op in graph.ops]
     first, second, third, last = (layers[name] for name in ("first", "second", "third", "last"))
     assert (first.op, first.shape, first.density, first.note) == ("Conv", (8, 4, 4), None, "first layer")
-    assert (first.weights, first.bits_per_weight, first.bytes) == (216, 32.0, 4 * (216 + 8))
+    assert (first.weights, first.encoding, first.bits_per_weight, first.bytes) == (216, "float32", 32.0, 4 * (216 + 8))
     assert (first.bops, first.flops) == (0, 4 * 4 * 8 * 27)
     assert (second.op, second.shape, second.density) == ("BinaryConv", (4, 2, 2), 0.25)
-    assert (second.weights, second.bits_per_weight, second.bytes) == (144, 1.0, 18)
+    assert (second.weights, second.encoding, second.bits_per_weight, second.bytes) == (144, "gaps", 8 * 13 / 144, 13)
     assert (second.bops, second.flops) == (2 * 2 * 4 * 36, 0)
     assert layers["sums"].bops == 2 * 2 * 2 * 36
-    assert (third.weights, third.density, third.bytes, third.bops) == (80, 1.0, 10, 80)
+    assert (third.weights, third.density, third.bytes, third.bops) == (80, 1.0, 4, 80)
     assert (last.weights, last.bytes, last.flops) == (50, 200, 50)
     assert (layers["levels"].weights, layers["levels"].bits_per_weight, layers["levels"].bytes) == (0, None, 32)
     assert layers["flat"].bytes == layers["flat"].bops == layers["flat"].flops == 0
@@ -109,7 +109,8 @@ def test_it_becomes_json():
     for graph in fixed_graphs():
         found = json.loads(json.dumps(asdict(summarize(graph))))
         assert list(found["layers"][0]) == [
-            "name", "op", "shape", "density", "weights", "bits_per_weight", "bytes", "bops", "flops", "kernel", "note",
+            "name", "op", "shape", "density", "weights", "encoding", "bits_per_weight", "bytes", "bops", "flops",
+            "kernel", "note",
         ]  # fmt: skip
         assert found["bytes"] == found["totals"]["bytes"]
         assert found["totals"]["bytes"] >= sum(layer["bytes"] for layer in found["layers"])

@@ -56,8 +56,9 @@ def _show_layers(file: Path, steps: list["EngineStep"], json: bool) -> None:
     if json:
         print_json({**asdict(summary), "meta": graph.meta, "input": asdict(graph.input_type)})
         return
-    columns = ["layer", "op", "output", "density", "bits a weight", "bytes", "BOPs", "FLOPs", "kernel", "note"]
-    print_table(f"{file}", columns, [_row(layer) for layer in summary.layers], "lllrrrrrll")
+    columns = ["layer", "op", "output", "density", "stored as", "bits a weight", "bytes"]
+    columns += ["BOPs", "FLOPs", "kernel", "note"]
+    print_table(f"{file}", columns, [_row(layer) for layer in summary.layers], "lllrlrrrrll")
     print_table("Totals", ["", ""], _totals(summary))
 
 
@@ -94,7 +95,17 @@ def _row(layer: Layer) -> list[str]:
     bits = "" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.3g}"
     counts = [count(value) if value else "" for value in (layer.bytes, layer.bops, layer.flops)]
     shape = "x".join(map(str, layer.shape))
-    return [layer.name, layer.op, shape, percent(layer.density), bits, *counts, layer.kernel, layer.note]
+    return [
+        layer.name,
+        layer.op,
+        shape,
+        percent(layer.density),
+        layer.encoding,
+        bits,
+        *counts,
+        layer.kernel,
+        layer.note,
+    ]
 
 
 def _totals(summary: Summary) -> list[list[str]]:

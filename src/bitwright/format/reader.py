@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import spec, two_levels
+from bitwright.format import bit_code, spec, two_levels
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
@@ -58,11 +58,11 @@ def from_bytes(data: bytes) -> Graph:
     parts = spec.find_parts(header.ops, header.blobs, header.pairs, header.text)
     if parts.text_end > len(data):
         raise _refusal("header", f"tables and text of at most {len(data)} bytes", f"{parts.text_end}")
-    blobs = _read_blobs(data, parts, header.blobs)
+    blobs = _read_blobs(data, parts, header)
     texts = _Texts(data[parts.text : parts.text_end])
     try:
         graph = _read_graph(data, header, parts, blobs, texts)
-        _check_canonical(data, to_bytes(graph), parts)  # which verifies the graph
+        _check_canonical(data, to_bytes(graph, header.version), parts)  # which verifies the graph
     except GraphError as error:
         raise FormatError(f"{error} {_DAMAGED}") from None
     return graph
@@ -72,6 +72,7 @@ def from_bytes(data: bytes) -> Graph:
 class _Header:
     """What the first 64 bytes say."""
 
+    version: int
     crc: int
     ops: int
     blobs: int
@@ -117,7 +118,7 @@ def _read_header(head: bytes, size: int) -> _Header:
         raise _refusal("header", f"dimensions of 1 to {limits.MAX_DIM}", f"{tuple(dims[:rank])}")
     if output != ops:
         raise _refusal("header", f"the last op's output, {ops}, as output", f"{output}")
-    return _Header(crc, ops, blobs, text, pairs, TensorType(Kind(kind), tuple(dims[:rank])))
+    return _Header(version, crc, ops, blobs, text, pairs, TensorType(Kind(kind), tuple(dims[:rank])))
 
 
 class _Texts:
@@ -159,18 +160,19 @@ class _Blobs:
         return load()
 
 
-def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
+def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
     """Check the blob table; arrays are made when an op takes them."""
+    last = spec.ENTROPY if header.version >= spec.CODED_SINCE else spec.TWO_LEVELS
     found = []
     end = parts.text_end
-    for i in range(count):
+    for i in range(header.blobs):
         where = f"blob {i}"
         record = struct.unpack_from(spec.BLOB, data, parts.blobs + i * struct.calcsize(spec.BLOB))
         offset, size, elements, dtype, encoding, filters = record
         if dtype not in spec.DTYPES:
             raise _refusal(where, f"a dtype from {min(spec.DTYPES)} to {max(spec.DTYPES)}", f"{dtype}")
-        if encoding not in (spec.RAW, spec.TWO_LEVELS):
-            raise _refusal(where, f"the encoding {spec.RAW} or {spec.TWO_LEVELS}", f"{encoding}")
+        if encoding > last:
+            raise _refusal(where, f"an encoding from {spec.RAW} to {last}", f"{encoding}")
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)
@@ -178,6 +180,13 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
             if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
             bytes_ = two_levels.size(elements, filters)
+        elif encoding != spec.RAW:
+            if dtype != spec.BITS:
+                raise _refusal(where, f"bits, which alone have the encoding {encoding}", f"the dtype {dtype}")
+            least = bit_code.least_bytes(elements)
+            if not least <= size < bytes_:
+                raise _refusal(where, f"{least} to {bytes_ - 1} bytes in the encoding {encoding}", f"{size}")
+            bytes_ = size
         expected = (spec.align(end), bytes_)
         if (offset, size) != expected:
             raise _refusal(where, f"{expected[1]} bytes at {expected[0]}", f"{size} at {offset}")
@@ -187,6 +196,8 @@ def _read_blobs(data: bytes, parts: spec.Parts, count: int) -> _Blobs:
         load = _loader(data, offset, dtype, elements)
         if encoding == spec.TWO_LEVELS:
             load = partial(two_levels.decode, data, offset, elements, filters)
+        elif encoding != spec.RAW:
+            load = partial(_load_bits, encoding, data[offset:end], elements, where)
         found.append((dtype, load))
     if end != len(data):
         raise _refusal("blob table", f"a file that ends at {end}", f"{len(data)} bytes")
@@ -201,6 +212,13 @@ def _loader(data: bytes, offset: int, dtype: int, elements: int) -> Callable[[],
         return np.frombuffer(data, spec.DTYPES[dtype], elements, offset).astype(spec.DTYPES[dtype].newbyteorder("="))
 
     return load
+
+
+def _load_bits(encoding: int, data: bytes, elements: int, where: str) -> Array:
+    bits = bit_code.decode(encoding, data, elements)
+    if bits is None:
+        raise _refusal(where, f"{elements} bits in the encoding {encoding}", "other bytes")
+    return bits
 
 
 def _read_graph(data: bytes, header: _Header, parts: spec.Parts, blobs: _Blobs, texts: _Texts) -> Graph:
@@ -304,7 +322,11 @@ def _into_classes(fields: dict[str, Any]) -> Array:
 def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     """Refuse bytes that are not those the writer writes of the graph they hold."""
     if len(data) != len(expected):
-        raise _refusal("blobs", f"{len(expected)} bytes, weights of two levels stored as such", f"{len(data)}")
+        raise _refusal(
+            "blobs",
+            f"{len(expected)} bytes, weights of two levels stored as such, bits in the encoding that takes least",
+            f"{len(data)}",
+        )
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]
     if not different.any():
         return

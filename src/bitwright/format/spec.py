@@ -21,7 +21,8 @@ from bitwright.ir import ops
 from bitwright.ir.limits import MAX_OPS
 
 MAGIC = b"\x89BW\r\n\x1a\n\x00"
-VERSION = 1
+VERSION = 2
+CODED_SINCE = 2  # files of an older version hold the bits of binary weights as they are
 ALIGN = 64
 NONE = 0xFFFFFFFF  # an absent blob
 
@@ -45,7 +46,8 @@ F32, I32, BITS, I16 = (
     2,
     3,
 )  # blob dtypes; bits are packed lowest first, without gaps, the last byte padded with zeros
-RAW, TWO_LEVELS = 0, 1  # blob encodings; two_levels.py is for the `weight` of a real layer only
+# blob encodings; two_levels.py is for the `weight` of a real layer only, bit_code.py for that of a binary one
+RAW, TWO_LEVELS, GAPS, ENTROPY = 0, 1, 2, 3
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}
 )

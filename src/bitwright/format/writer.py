@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import BitwrightError, GraphError
-from bitwright.format import spec, two_levels
+from bitwright.format import bit_code, spec, two_levels
 from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Array, Graph, Op, Window
 from bitwright.ir.verify import verify
@@ -62,14 +62,18 @@ def writing(graph: Graph, path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
-def to_bytes(graph: Graph) -> bytes:
+def to_bytes(graph: Graph, version: int = spec.VERSION) -> bytes:
     """The bytes of a graph's file.
+
+    Args:
+        graph: What the file is to hold.
+        version: Of the file; 1 to write it as older libraries do.
 
     Raises:
         GraphError: If the graph is not well-formed or too large.
     """
     verify(graph)
-    blobs = [blob for op in graph.ops for blob in op_blobs(op).values()]
+    blobs = [blob for op in graph.ops for blob in op_blobs(op, version).values()]
     texts = _Texts()
     texts.add(graph.input)
     op_table = _op_table(graph, texts)
@@ -82,7 +86,7 @@ def to_bytes(graph: Graph) -> bytes:
         raise GraphError(f"The graph: expected a file of at most {spec.MAX_FILE} bytes, found {end}.")
     data = bytearray()
     for start, part in (
-        (0, _header(graph, len(blobs), len(texts.data), end)),
+        (0, _header(graph, version, len(blobs), len(texts.data), end)),
         (parts.ops, op_table),
         (parts.blobs, blob_table),
         (parts.meta, meta_table),
@@ -106,16 +110,19 @@ class Blob:
     data: bytes
 
 
-def op_blobs(op: Op) -> dict[str, Blob]:
-    """The blobs of an op, by the name of the parameter, in the order of the file and without absent ones."""
+def op_blobs(op: Op, version: int = spec.VERSION) -> dict[str, Blob]:
+    """The blobs of an op in a file, by the name of the parameter, in its order and without absent ones."""
     fields = spec.LAYOUTS[type(op)].blobs
     present = ((field, dtype, getattr(op, field)) for field, dtype in fields)
-    return {field: _blob(field, dtype, array) for field, dtype, array in present if array is not None}
+    return {field: _blob(field, dtype, array, version) for field, dtype, array in present if array is not None}
 
 
-def _blob(field: str, dtype: int, array: Array) -> Blob:
+def _blob(field: str, dtype: int, array: Array, version: int) -> Blob:
     if field == "weight" and dtype == spec.F32 and (data := two_levels.encode(array)) is not None:
         return Blob(dtype, array.size, spec.TWO_LEVELS, len(array), data)
+    if field == "weight" and dtype == spec.BITS and version >= spec.CODED_SINCE:
+        encoding, data = bit_code.encode(array.ravel())
+        return Blob(dtype, array.size, encoding, 0, data)
     return Blob(dtype, array.size, spec.RAW, 0, _raw(dtype, array))
 
 
@@ -132,12 +139,12 @@ class _Texts:
         return start, len(self.data) - start
 
 
-def _header(graph: Graph, blobs: int, text: int, size: int) -> bytes:
+def _header(graph: Graph, version: int, blobs: int, text: int, size: int) -> bytes:
     shape = graph.input_type.shape
     dims = (*shape, 0, 0)[:3]
     counts = (len(graph.ops), blobs, text, len(graph.meta))
     kind, output = int(graph.input_type.kind), len(graph.ops)
-    return struct.pack(spec.HEADER, spec.MAGIC, spec.VERSION, 0, size, *counts, kind, len(shape), *dims, output)
+    return struct.pack(spec.HEADER, spec.MAGIC, version, 0, size, *counts, kind, len(shape), *dims, output)
 
 
 def _op_table(graph: Graph, texts: _Texts) -> bytes:

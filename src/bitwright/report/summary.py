@@ -18,6 +18,14 @@ COUNTING_RULE = (
 )
 
 _BINARY = (ops.BinaryConv, ops.BinaryLinear)
+_ENCODINGS = {
+    (spec.F32, spec.RAW): "float32",
+    (spec.F32, spec.TWO_LEVELS): "two levels",
+    (spec.I16, spec.RAW): "int16",
+    (spec.BITS, spec.RAW): "bitmap",
+    (spec.BITS, spec.GAPS): "gaps",
+    (spec.BITS, spec.ENTROPY): "entropy",
+}
 _WEIGHTED = (*_BINARY, ops.Conv, ops.PixelConv, ops.Linear)
 
 
@@ -32,6 +40,8 @@ class Layer:
         density: Share of weight bits that are 1 (the upper level of a {-a, +a} weight, the rarer one of a general
             domain); None where the weights are not bits.
         weights: Number of weights of a convolution or linear layer, else 0.
+        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps"
+            or "entropy"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
         bytes: Bytes of the op's parameters in the file, tables and padding left out.
         bops: Binary multiply-adds, by the counting rule.
@@ -45,6 +55,7 @@ class Layer:
     shape: tuple[int, ...]
     density: float | None
     weights: int
+    encoding: str
     bits_per_weight: float | None
     bytes: int
     bops: int
@@ -134,6 +145,7 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
         shape=shape,
         density=int(op.weight.sum()) / weights if isinstance(op, _BINARY) else None,
         weights=weights,
+        encoding=_ENCODINGS[blobs["weight"].dtype, blobs["weight"].encoding] if weights else "",
         bits_per_weight=_bits_per_weight(blobs["weight"]) if weights else None,
         bytes=sum(len(blob.data) for blob in blobs.values()),
         bops=0 if real else operations,
@@ -144,8 +156,9 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
 
 
 def _bits_per_weight(blob: Blob) -> float:
-    """32 of a real weight, 16 of an integer, 1 of a bit; one and the levels' share of a real weight of two levels."""
-    return 1.0 if blob.dtype == spec.BITS else 8 * len(blob.data) / blob.elements
+    """Bits of the encoding for each weight; the rest of a bitmap's last byte is not counted."""
+    bitmap = (blob.dtype, blob.encoding) == (spec.BITS, spec.RAW)
+    return 1.0 if bitmap else 8 * len(blob.data) / blob.elements
 
 
 def _multiply_adds(op: Op, taken: tuple[int, ...], made: tuple[int, ...]) -> int:

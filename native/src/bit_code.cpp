@@ -1,0 +1,38 @@
+#include "bit_code.h"
+
+#include <algorithm>
+
+#include "entropy.h"
+#include "gaps.h"
+
+namespace bw {
+namespace {
+
+constexpr size_t kMostBits = 128;  // of the bitmap for each bit of a code: memory stays in proportion to the file
+
+size_t raw_bytes(size_t elements) { return (elements + 7) / 8; }
+
+}  // namespace
+
+size_t least_code_bytes(size_t elements) { return (raw_bytes(elements) + kMostBits - 1) / kMostBits; }
+
+bool decode_bits(Encoding encoding, const uint8_t* data, size_t bytes, size_t elements, uint8_t* bitmap) {
+    const auto decode = encoding == gaps ? decode_gaps : decode_entropy;
+    const size_t used = decode(data, bytes, elements, bitmap);
+    if (used == 0 || bytes != std::max(used, least_code_bytes(elements))) return false;
+    if (elements % 8 && bitmap[elements / 8] >> (elements % 8)) return false;
+    return std::all_of(data + used, data + bytes, [](uint8_t byte) { return byte == 0; });
+}
+
+bool is_smallest_code(Encoding encoding, size_t bytes, const uint8_t* bitmap, size_t elements) {
+    const auto beats = [&](Encoding other, size_t size) {
+        if (size == SIZE_MAX) return false;
+        const size_t padded = std::max(size, least_code_bytes(elements));
+        return padded < bytes || (padded == bytes && other < encoding);
+    };
+    if (encoding != raw && beats(raw, raw_bytes(elements))) return false;
+    if (encoding != gaps && beats(gaps, gap_bytes(bitmap, elements))) return false;
+    return encoding == entropy || !beats(entropy, entropy_bytes(bitmap, elements));
+}
+
+}  // namespace bw

@@ -1,0 +1,15 @@
+// Bits as entropy-coded bytes of their bitmap: the twin of src/bitwright/format/entropy.py.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace bw {
+
+// Fills a bitmap, and says how many of the bytes that takes: 0 of bytes that are not the encoding of any bits. What
+// follows them is not looked at.
+size_t decode_entropy(const uint8_t* data, size_t bytes, size_t elements, uint8_t* bitmap);
+
+// How many bytes the encoding of a bitmap has; SIZE_MAX where it has none.
+size_t entropy_bytes(const uint8_t* bitmap, size_t elements);
+
+}  // namespace bw
