@@ -103,18 +103,6 @@ def arguments(call: Node) -> dict[str, Any]:
 
 
 @contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; afterwards each module is in the mode it was found in."""
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-@contextmanager
 def _silence() -> Iterator[None]:
     """No warnings and no log inside the block: torch warns of its own deprecations, and prints graphs on errors."""
     level = logging.root.manager.disable

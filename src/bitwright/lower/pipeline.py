@@ -18,7 +18,7 @@ from bitwright.format.writer import write, writing
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, TensorType
 from bitwright.ir.verify import verify
-from bitwright.lower.capture import BATCH, capture, check_tensors, evaluating, on_cpu
+from bitwright.lower.capture import BATCH, capture, check_tensors, on_cpu
 from bitwright.lower.compare import Comparison, compare
 from bitwright.lower.emit import Emitter
 from bitwright.lower.first_layer import FirstLayerReport, integer_first_layer
@@ -27,6 +27,7 @@ from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.operators import OPERATORS
 from bitwright.lower.stream import StreamReport, fixed_stream
 from bitwright.lower.translate import Translation, translate
+from bitwright.nn.modes import evaluating
 
 Pixels = tuple[Sequence[float], Sequence[float]]
 

@@ -1,7 +1,5 @@
 """Counting: binary and real weights, operations and memory of a network, by the rules of the papers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 
 from bitwright.core.hooks import latent_weights
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
+from bitwright.nn.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _multiply_adds(
     counted = (m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m not in frozen)
     hooks = [layer.register_forward_hook(add) for layer in counted]
     try:
-        with _evaluating(net), torch.no_grad():
+        with evaluating(net), torch.no_grad():
             net(example)
     finally:
         for hook in hooks:
@@ -151,14 +150,3 @@ def _multiply_adds(
 
 def _is_binary(layer: nn.Module) -> bool:
     return isinstance(layer, BinaryConv2d | BinaryLinear) and not isinstance(layer.input_binarizer, nn.Identity)
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
