@@ -13,6 +13,7 @@ from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
 from bitwright.train.config import Choice, Recipe
 from bitwright.train.init import INITIALIZERS
+from bitwright.train.pretext import take_head
 from bitwright.train.pruning import prune_by
 
 FLOAT = "none"
@@ -99,6 +100,7 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = _call(recipe.network, "bitwright.zoo", "network")
     if not isinstance(net, nn.Module):
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
+    take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:
         return prune_by(recipe.pruning, net)

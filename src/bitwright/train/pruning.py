@@ -5,7 +5,7 @@ from torch import nn
 from bitwright.errors import RecipeError
 from bitwright.sparse import Constant, CubicRamp, Filters, Kernels, Magnitude, NOfM, Random, prune
 from bitwright.sparse.pruner import Criterion
-from bitwright.train.config import Pruning
+from bitwright.train.optional_tables import Pruning
 
 
 def prune_by(settings: Pruning, net: nn.Module) -> nn.Module:
