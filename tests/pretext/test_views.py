@@ -1,6 +1,7 @@
 """Views of images: what each transformation keeps, and that images differ from each other in them."""
 
 import colorsys
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_the_hue_turns_and_the_luma_stays(rng):
         def uniform(self, low, high, size):
             return np.full(size, 0.2 if low < 0 else 1.0)
 
-    turned = jitter_colours(colour.expand(1, 1, 1, 3), Fixed(), jitter=1, strength=1, grey=0)[0, 0, 0]
+    turned = jitter_colours(colour.expand(1, 1, 1, 3), cast(Any, Fixed()), jitter=1, strength=1, grey=0)[0, 0, 0]
     before, after = (colorsys.rgb_to_yiq(*(c.float() / 255).tolist()) for c in (colour, turned))
     assert after[0] == pytest.approx(before[0], abs=0.01)
     angle = np.angle(complex(*after[1:]) / complex(*before[1:]))

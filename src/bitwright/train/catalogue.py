@@ -103,10 +103,10 @@ def build_network(recipe: Recipe) -> nn.Module:
     take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:
-        return prune_by(recipe.pruning, net)
+        return prune_by(recipe.pruning, net, recipe.pretext)
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
         method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
-    return prune_by(recipe.pruning, binarize(net, method))
+    return prune_by(recipe.pruning, binarize(net, method), recipe.pretext)

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from bitwright.errors import RecipeError
 from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Pretext, Pruning, Teaching, check
+from bitwright.train.rounds import STAGE, write_out
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
 DEMO = Path(__file__).with_name("demo.toml")
-STAGE = "stage:"  # before the name of an earlier stage, where weights can come from a file
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,7 @@ class Recipe:
             adds may be missing there.
         stages: Tables, each with a `name` and the keys of a recipe that differ in this stage. A stage starts from the
             weights that the one before kept, or has a `start` of its own: "stage:NAME", or empty for fresh weights.
+            With `rounds` it stands for several, see `train.rounds`.
         optimizer: Optimizer.
         schedule: Learning rate.
         augmentation: Augmentation.
@@ -260,7 +261,7 @@ class Recipe:
             check("augmentation.mixup", self.augmentation.mixup, not self.augmentation.mixup, "0 with a pretext")
         check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
-        reached = not self.pruning.name or self.pruning.end * self.epochs <= self.epochs - 1
+        reached = self.pruning.falling * self.epochs <= self.epochs - 1
         check("pruning.end", self.pruning.end, reached, "reached before the last epoch")
         names = [stage.get("name") for stage in self.stages]
         named = all(isinstance(name, str) and name.isidentifier() for name in names) and len({*names}) == len(names)
@@ -284,12 +285,17 @@ class Recipe:
         whole = parse(write(replace(self, stages=(), title=f"{self.title}: {name}", start=start)))
         try:
             stage = build(Recipe, merge(whole, changes))
-            for key, source in (("start", stage.start), ("teacher.source", stage.teacher.source)):
+            for key, source in stage.sources.items():
                 known = not source.startswith(STAGE) or source.removeprefix(STAGE) in before
                 check(key, source, known, f"a stage before this one, of {', '.join(before) or 'which there is none'}")
         except RecipeError as error:
             raise RecipeError(f"stages.{name}: {error}") from None
         return stage
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where trained networks come from, by key; some are empty."""
+        return {"start": self.start, "teacher.source": self.teacher.source, "pruning.by": self.pruning.by}
 
     def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
@@ -322,7 +328,8 @@ def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "re
 
 
 def _make_recipe(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> Recipe:
-    recipe = build(Recipe, apply_overrides(tables, overrides))
+    tables = apply_overrides(tables, overrides)
+    recipe = build(Recipe, {**tables, "stages": write_out(tables["stages"])} if "stages" in tables else tables)
     for index in range(len(recipe.stages)):
         recipe.stage(index)
     return recipe

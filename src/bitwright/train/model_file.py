@@ -17,6 +17,7 @@ from bitwright.train.config import Recipe, parse_recipe, write_recipe
 from bitwright.train.optional_tables import LABELS, Pretext
 
 MODEL = "model.safetensors"
+_MASKED = "parametrizations.weight"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +108,30 @@ def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS) -> N
     if learned.name != pretext.name:
         head = {name: value for name, value in net.state_dict().items() if in_head(net, name)}
         tensors = {name: value for name, value in tensors.items() if not in_head(net, name)} | head
-    own = net.state_dict().keys()
+    own = net.state_dict()
+    tensors = _masked_since(own, tensors)
+    if lost := [name for name in tensors if name.endswith(".mask") and name not in own]:
+        raise RunError(
+            f"{path}: its layers are pruned ({lost[0]}, ...), those of the recipe are not; take the masks over by "
+            'pruning = {name = "magnitude", by = ...}'
+        )
     fits = {*own, *(name.replace(".wrapped.", ".") for name in own)}  # learned before the network was pruned
     fitting = {name: value for name, value in tensors.items() if name in fits or not _is_added(name)}
     try:
         net.load_state_dict(fitting)
     except RuntimeError as error:
         raise RunError(f"{path}: its weights do not fit the recipe's network: {' '.join(str(error).split())}") from None
+
+
+def _masked_since(own: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of real layers under the names that they have in a network with masks, if it has them and they do not."""
+    tensors = dict(tensors)
+    for layer in {name.partition(f".{_MASKED}.")[0] for name in own if f".{_MASKED}." in name}:
+        if (weight := tensors.pop(f"{layer}.weight", None)) is not None:
+            inside = f"{layer}.{_MASKED}."
+            tensors.update({name: value for name, value in own.items() if name.startswith(inside)})
+            tensors[f"{inside}original"] = weight
+    return tensors
 
 
 def _is_added(name: str) -> bool:

@@ -19,6 +19,9 @@ class Pruning:
     Attributes:
         name: The criterion; empty for no pruning.
         density: Share of weights, or of filters or kernels, that is kept at the end.
+        by: Run folder or `model.safetensors` of a network whose trained weights are judged, before the first step; its
+            pruned weights stay pruned, and density 1 takes its masks as they are. In a stage also "stage:NAME". Empty:
+            the network's own weights are judged while it trains, and its density falls by the schedule.
         scope: What competes: all layers together, or each layer's weights; n_of_m has its own groups.
         start: Share of training where the cubic ramp of the density begins.
         end: Share of training where it ends; with 0 all is pruned after the first step.
@@ -31,6 +34,7 @@ class Pruning:
 
     name: Literal["", "magnitude", "random", "filters", "kernels", "n_of_m"] = ""
     density: float = 1.0
+    by: str = ""
     scope: Literal["global", "layer"] = "global"
     start: float = 0.0
     end: float = 0.5
@@ -40,11 +44,17 @@ class Pruning:
     n: int = 2
     m: int = 4
 
+    @property
+    def falling(self) -> float:
+        """The share of training after which the density is what it should be."""
+        return 0.0 if self.by or not self.name else self.end
+
     def __post_init__(self) -> None:
         check("pruning.density", self.density, 0 <= self.density <= 1, "from 0 to 1")
         check(
             "pruning.end", self.end, self.end == 0 or self.start < self.end <= 1, "0, or after pruning.start, up to 1"
         )
+        check("pruning.name", self.name, bool(self.name) or not self.by, "a criterion where pruning.by names a network")
         check("pruning.start", self.start, self.start >= 0, "0 or more")
         check("pruning.freeze", self.freeze, 0 < self.freeze <= 1, "above 0, up to 1")
         check("pruning.n", self.n, 1 <= self.n <= self.m, "from 1 to pruning.m")

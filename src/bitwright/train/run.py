@@ -42,6 +42,7 @@ from bitwright.train.folder import (
 from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
 from bitwright.train.pretext import answers
 from bitwright.train.task import Row, Task, judge
+from bitwright.train.tickets import take_masks
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def train(
         net = build_network(recipe)
         if recipe.start and not resume:
             load_start(net, recipe.start, recipe.pretext)
+        if not resume:
+            take_masks(recipe.pruning, net)
         # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))

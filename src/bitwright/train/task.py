@@ -218,8 +218,7 @@ class Task(pl.LightningModule):
             self.log_dict({f"{key}/{layer['layer']}": value for key, value in figures.items()})
 
     def _score(self, penalized: float) -> float:
-        pruning = self.recipe.pruning
-        ramping = bool(pruning.name) and self.current_epoch < pruning.end * self.recipe.epochs
+        ramping = self.current_epoch < self.recipe.pruning.falling * self.recipe.epochs
         return self._validation.accuracy - (penalized > 0 or ramping)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
