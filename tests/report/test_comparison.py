@@ -70,6 +70,23 @@ def test_a_float_network_has_no_density(tmp_path: Path) -> None:
     assert table.rows[0][1] == "float32" and "density" not in table.columns
 
 
+def test_a_run_without_labels_says_what_it_learned(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / "a", pretext={"name": "rotation", "temperature": 0.5}),
+        write_run(tmp_path / "b", pretext={"name": "rotation"}, stages=[{"name": "x", "pretext": {"name": ""}}]),
+        write_run(tmp_path / "c", stages=[{"name": "x", "pretext": {"name": "simclr"}}]),
+    ]
+    runs = [read_run(folder) for folder in folders]
+    assert [run.task for run in runs] == ["rotation", "labels", "simclr"]
+    table = compare(group_runs(runs))
+    assert [row[table.columns.index("data")] for row in table.rows] == [
+        "cifar10, rotation",
+        "cifar10",
+        "cifar10, simclr",
+    ]
+    assert "neighbours of the features" not in table.columns
+
+
 def test_labels_say_as_much_as_tells_runs_apart(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / "a", method={"name": "bnn"}),

@@ -99,6 +99,17 @@ def test_permuted_masks_keep_their_counts(scope):
     assert any(not torch.equal(masks[n], moved[n]) for n in masks)
 
 
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_random_pruning_may_come_after_weights_that_are_zero_by_themselves(scope):
+    weights, _ = layers()
+    weights = [torch.where(torch.rand(w.shape) < 0.4, 0.0, w) for w in weights]
+    nonzero = [w != 0 for w in weights]
+    masks = Random(scope)(weights, nonzero, 0.5)
+    assert all((m <= k).all() for m, k in zip(masks, nonzero, strict=True))
+    counts = [int(m.sum()) for m in masks]
+    assert counts == [round(0.5 * n) for n in SIZES] or (scope == "global" and sum(counts) == round(0.5 * sum(SIZES)))
+
+
 def test_filters_go_as_a_whole():
     weights, kept = layers()
     for w, m in zip(weights, Filters()(weights, kept, 0.5), strict=True):

@@ -6,7 +6,8 @@ from torch import nn
 
 from bitwright.errors import RecipeError, RunError
 from bitwright.train import train
-from bitwright.train.config import Data, Teaching
+from bitwright.train.config import Data
+from bitwright.train.optional_tables import Teaching
 from bitwright.train.teacher import make_teacher
 
 STUDENT = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))

@@ -12,6 +12,7 @@ from bitwright.cli.export import export
 from bitwright.cli.import_ import import_weights
 from bitwright.cli.inspect import inspect_file
 from bitwright.cli.methods import methods
+from bitwright.cli.probe import probe
 from bitwright.cli.report import report
 from bitwright.cli.run import run
 from bitwright.cli.train import train
@@ -20,6 +21,7 @@ from bitwright.errors import BitwrightError
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
+    "probe": probe,
     "export": export,
     "eval": evaluate,
     "run": run,

@@ -25,6 +25,8 @@ _COLUMNS = (
     ("best epoch, validation", "r"),
     (MEASURED, "r"),
     (PUBLISHED, "r"),
+    ("linear classifier of the features", "r"),
+    ("neighbours of the features", "r"),
     ("density", "r"),
     ("file, bytes", "r"),
     ("accuracy of the file", "r"),
@@ -41,7 +43,7 @@ _MAPS = {
 _INTRODUCTION = (
     f"{MEASURED.capitalize()}: share of the test images, by the weights that the run kept. {PUBLISHED.capitalize()}: "
     "what the source states for its own network and its whole training. Best epoch: accuracy on the validation images, "
-    "by which the weights are chosen."
+    "by which the weights are chosen. A run without labels, named behind its data, is asked for its own answers."
 )
 
 
@@ -99,6 +101,7 @@ def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "method": group.first.recipe["method"],
             "network": group.first.recipe["network"],
             "data": group.first.data,
+            "task": group.first.task,
             "epochs": group.first.epochs,
             "epochs_of_recipe": group.first.asked,
             "short": group.first.short,
@@ -109,6 +112,8 @@ def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "best_validation_accuracy": group.mean(_best_accuracy),
             "published": group.first.recipe.get("published"),
             "paper": group.first.recipe.get("paper", ""),
+            "linear": group.mean(lambda run: run.linear),
+            "neighbours": group.mean(lambda run: run.neighbours),
             "density": group.mean(lambda run: run.results.get("density")),
             "bytes": group.mean(lambda run: run.bytes),
             "packed_accuracy": group.mean(lambda run: run.packed_accuracy),
@@ -163,12 +168,14 @@ def _row(group: Group, method: str, network: str, sources: Sequence[str]) -> lis
         ", ".join(run.folder.name for run in group.runs),
         method,
         network,
-        first.data,
+        first.data if first.task == "labels" else f"{first.data}, {first.task}",
         _epochs(first),
         ", ".join(str(run.results["seed"]) for run in group.runs),
         _best(group),
         accuracy if group.spread is None else f"{accuracy} ± {100 * group.spread:.2f}",
         f"{published} [{sources.index(source) + 1}]" if published and source else published,
+        _percent(group.mean(lambda run: run.linear)),
+        _percent(group.mean(lambda run: run.neighbours)),
         "" if first.recipe["method"]["name"] == FLOAT else _percent(group.mean(lambda run: run.results.get("density"))),
         _count(group.mean(lambda run: run.bytes)),
         _percent(group.mean(lambda run: run.packed_accuracy)),

@@ -17,6 +17,7 @@ METRICS = "metrics.csv"
 LAYERS = "layers.csv"
 RESULTS = "results.json"
 PACKED = "packed.json"  # what `bw eval --json` said of the packed file
+PROBE = "probe.json"  # what `bw probe` said of the features
 BENCH = "bench.json"  # what `bw bench --json` said of it
 
 _NEEDED = {"accuracy": float, "epochs": int, "seconds": float, "seed": int}
@@ -39,6 +40,8 @@ class Run:
         bytes: Of the packed file, where there is one.
         packed_accuracy: Accuracy of the packed file, where it was measured.
         ms_per_image: Time of the packed file for one image, where it was measured.
+        linear: Accuracy of a linear classifier of the frozen features, where it was measured.
+        neighbours: Accuracy of their nearest neighbours' vote, likewise.
     """
 
     folder: Path
@@ -49,6 +52,8 @@ class Run:
     bytes: int | None
     packed_accuracy: float | None
     ms_per_image: float | None
+    linear: float | None
+    neighbours: float | None
 
     @property
     def data(self) -> str:
@@ -56,6 +61,12 @@ class Run:
         source = str(self.recipe["data"]["source"])
         kind = source.partition(":")[0]
         return kind if kind in _ONE_SOURCE else source
+
+    @property
+    def task(self) -> str:
+        """What the network's outputs say: the pretext of the last stage, "labels" where there is none."""
+        last = self.recipe["stages"][-1] if self.recipe.get("stages") else {}
+        return {**self.recipe.get("pretext", {}), **last.get("pretext", {})}.get("name") or "labels"
 
     @property
     def epochs(self) -> int:
@@ -135,7 +146,7 @@ def read_run(folder: str | Path) -> Run:
     metrics = _one_after_another(parts)
     if not metrics and not (folder / RESULTS).is_file():
         raise RunError(f"{folder} has neither {RESULTS} nor a whole epoch in {METRICS}: nothing to show yet")
-    packed, bench = _read_json(folder / PACKED), _read_json(folder / BENCH)
+    packed, bench, probed = (_read_json(folder / name) for name in (PACKED, BENCH, PROBE))
     return Run(
         folder=folder,
         recipe=recipe,
@@ -145,6 +156,8 @@ def read_run(folder: str | Path) -> Run:
         bytes=packed.get("bytes", _packed_size(folder)),
         packed_accuracy=packed.get("accuracy"),
         ms_per_image=bench.get("bitwright", {}).get("median_ms") if bench.get("batch") == 1 else None,
+        linear=probed.get("linear"),
+        neighbours=probed.get("neighbours"),
     )
 
 

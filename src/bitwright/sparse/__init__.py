@@ -5,7 +5,7 @@ from bitwright.sparse.at_random import Random, permute_masks
 from bitwright.sparse.biprop import biprop
 from bitwright.sparse.flips import FewFlips, FlipCounter, scramble_insensitive, shrunk_widths
 from bitwright.sparse.from_torch import TorchCriterion, take_torch_masks
-from bitwright.sparse.lottery import LotteryTicket
+from bitwright.sparse.lottery import LotteryTicket, choose_masks
 from bitwright.sparse.magnitude import Magnitude
 from bitwright.sparse.masks import density_of, masks_of, pruned_layers
 from bitwright.sparse.n_of_m import NOfM
@@ -31,6 +31,7 @@ __all__ = [
     "Random",
     "TorchCriterion",
     "biprop",
+    "choose_masks",
     "density_of",
     "masks_of",
     "narrow",

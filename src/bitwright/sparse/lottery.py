@@ -19,6 +19,24 @@ from bitwright.sparse.pruner import Criterion
 Start = Literal["rewind", "random", "keep"]
 
 
+@torch.no_grad()
+def choose_masks(net: nn.Module, criterion: Criterion, density: float) -> dict[str, Tensor]:
+    """The masks that a criterion wants for a network as it is; the network keeps its own.
+
+    Args:
+        net: a network with masks, trained; no weight that they prune is chosen again.
+        criterion: such as `Magnitude()`.
+        density: the share of weights to keep.
+
+    Returns:
+        The masks by the layers' names, for `set_masks`.
+    """
+    layers = pruned_layers(net)
+    kept = [masked.mask for masked, _ in layers.values()]
+    found = criterion([weight for _, weight in layers.values()], kept, density)
+    return dict(zip(layers, found, strict=True))
+
+
 class LotteryTicket:
     """Iterative pruning with rewinding: train, prune a fraction of the survivors, start over from early weights.
 
@@ -78,12 +96,10 @@ class LotteryTicket:
         """
         if start not in ("rewind", "random", "keep"):
             raise ValueError(f"start: expected 'rewind', 'random' or 'keep', found {start!r}")
-        layers = pruned_layers(self.net)
-        kept = [masked.mask for masked, _ in layers.values()]
+        kept = [masked.mask for masked, _ in pruned_layers(self.net).values()]
         survivors, total = sum(int(m.sum()) for m in kept), sum(m.numel() for m in kept)
         left = survivors - ceil(self.fraction * survivors)
-        found = self.criterion([weight for _, weight in layers.values()], kept, left / total)
-        masks = dict(zip(layers, found, strict=True))
+        masks = choose_masks(self.net, self.criterion, left / total)
         self._start(start)
         set_masks(self.net, masks)
         self.rounds += 1

@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 from bitwright.data.pixels import pixel_affine
-from bitwright.train.augment import Targets, augment_pixels, mix
+from bitwright.train.augment import Targets, mix
 from bitwright.train.config import Augmentation, Data
+from bitwright.train.optional_tables import LABELS, Pretext
+from bitwright.train.pretext import pose
+
+AS_THEY_ARE = Augmentation()
 
 
 class Normalize:
@@ -46,6 +50,7 @@ class TrainingBatches:
         batch: Images in a batch.
         seed: Seed of the run.
         device: Where the images are kept.
+        pretext: What is asked in place of the labels.
     """
 
     def __init__(
@@ -58,11 +63,13 @@ class TrainingBatches:
         batch: int,
         seed: int,
         device: torch.device,
+        pretext: Pretext = LABELS,
     ) -> None:
         self.images = torch.from_numpy(images).to(device)
         self.labels = torch.from_numpy(labels).to(device)
         self.normalize = Normalize(data, device)
         self.augmentation = augmentation
+        self.pretext = pretext
         self.batch = min(batch, len(images))
         self.seed = seed
         self.epoch = 0
@@ -79,8 +86,8 @@ class TrainingBatches:
             yield self._make(chosen, np.random.default_rng((self.seed, epoch, 1 + index)))
 
     def _make(self, chosen: Tensor, random: np.random.Generator) -> tuple[Tensor, Targets]:
-        labels = self.labels[chosen]
-        x = self.normalize(augment_pixels(self.images[chosen], self.augmentation, random))
+        images, labels = pose(self.pretext, self.images[chosen], self.labels[chosen], self.augmentation, random)
+        x = self.normalize(images)
         if self.augmentation.mixup:
             return mix(x, labels, self.augmentation.mixup, random)
         return x, Targets(labels)
@@ -89,21 +96,32 @@ class TrainingBatches:
 class EvaluationBatches:
     """All images in order, as they are, the last batch as small as it comes out.
 
+    Of a pretext its views, the same ones each time.
+
     Args:
         images: (N, H, W, C) uint8.
         labels: (N,) int64.
         data: Normalisation.
         batch: Images in a batch.
         device: Where the images are kept.
+        pretext: What is asked in place of the labels.
     """
 
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, data: Data, *, batch: int = 256, device: torch.device
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        data: Data,
+        *,
+        batch: int = 256,
+        device: torch.device,
+        pretext: Pretext = LABELS,
     ) -> None:
         self.images = torch.from_numpy(images).to(device)
         self.labels = torch.from_numpy(labels).to(device)
         self.normalize = Normalize(data, device)
         self.batch = batch
+        self.pretext = pretext
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.batch)
@@ -111,4 +129,6 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Targets]]:
         for start in range(0, len(self.images), self.batch):
             chosen = slice(start, start + self.batch)
-            yield self.normalize(self.images[chosen]), Targets(self.labels[chosen])
+            random = np.random.default_rng(start)
+            images, labels = pose(self.pretext, self.images[chosen], self.labels[chosen], AS_THEY_ARE, random)
+            yield self.normalize(images), Targets(labels)

@@ -13,6 +13,7 @@ from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
 from bitwright.train.config import Choice, Recipe
 from bitwright.train.init import INITIALIZERS
+from bitwright.train.pretext import take_head
 from bitwright.train.pruning import prune_by
 
 FLOAT = "none"
@@ -99,12 +100,13 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = _call(recipe.network, "bitwright.zoo", "network")
     if not isinstance(net, nn.Module):
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
+    take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:
-        return prune_by(recipe.pruning, net)
+        return prune_by(recipe.pruning, net, recipe.pretext)
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
         method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
-    return prune_by(recipe.pruning, binarize(net, method))
+    return prune_by(recipe.pruning, binarize(net, method), recipe.pretext)

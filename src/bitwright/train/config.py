@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
+from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Pretext, Pruning, Teaching, check
+from bitwright.train.rounds import STAGE, write_out
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
 DEMO = Path(__file__).with_name("demo.toml")
-STAGE = "stage:"  # before the name of an earlier stage, where weights can come from a file
-
-
-def _check(key: str, value: object, holds: bool, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"{key} must be {expected}, found {value!r}")
 
 
 @dataclass(frozen=True)
@@ -27,6 +23,7 @@ class Data:
 
     Attributes:
         source: `KIND:PATH`.
+        samples: Training images that are used, a seeded choice; 0 for all.
         size: For `images`: side in pixels of the square that every image becomes; 0 keeps them as they are.
         held_out: Training images set aside (seeded) to choose the best epoch by; 0 chooses by the test split.
         mean: Mean of each channel, with pixels from 0 to 1; empty: measured on the training images.
@@ -34,16 +31,18 @@ class Data:
     """
 
     source: str
+    samples: int = 0
     size: int = 0
     held_out: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check("data.size", self.size, self.size >= 0, "0 or more")
-        _check("data.held_out", self.held_out, self.held_out >= 0, "0 or more")
-        _check("data.std", self.std, all(value > 0 for value in self.std), "positive")
-        _check("data.mean", self.mean, len(self.mean) == len(self.std), "as many numbers as data.std")
+        check("data.size", self.size, self.size >= 0, "0 or more")
+        check("data.samples", self.samples, self.samples >= 0, "0 or more")
+        check("data.held_out", self.held_out, self.held_out >= 0, "0 or more")
+        check("data.std", self.std, all(value > 0 for value in self.std), "positive")
+        check("data.mean", self.mean, len(self.mean) == len(self.std), "as many numbers as data.std")
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ class ParameterGroup:
     weight_decay: float | None = None
 
     def __post_init__(self) -> None:
-        _check("optimizer.groups.names", self.names, bool(self.names), "one pattern or more")
-        _check("optimizer.groups.lr", self.lr, self.lr >= 0, "0 or more")
+        check("optimizer.groups.names", self.names, bool(self.names), "one pattern or more")
+        check("optimizer.groups.lr", self.lr, self.lr >= 0, "0 or more")
         decays = self.weight_decay is None or self.weight_decay >= 0
-        _check("optimizer.groups.weight_decay", self.weight_decay, decays, "0 or more")
+        check("optimizer.groups.weight_decay", self.weight_decay, decays, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,9 @@ class Optimizer:
     groups: tuple[ParameterGroup, ...] = ()
 
     def __post_init__(self) -> None:
-        _check("optimizer.lr", self.lr, self.lr > 0, "positive")
-        _check("optimizer.momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
-        _check("optimizer.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+        check("optimizer.lr", self.lr, self.lr > 0, "positive")
+        check("optimizer.momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        check("optimizer.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,8 @@ class Schedule:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        _check("schedule.warmup", self.warmup, self.warmup >= 0, "0 or more epochs")
-        _check("schedule.factor", self.factor, self.factor > 0, "positive")
+        check("schedule.warmup", self.warmup, self.warmup >= 0, "0 or more epochs")
+        check("schedule.factor", self.factor, self.factor > 0, "positive")
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,9 @@ class Augmentation:
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("augmentation.crop", self.crop, self.crop >= 0, "0 or more pixels")
-        _check("augmentation.rotation", self.rotation, 0 <= self.rotation <= 180, "from 0 to 180 degrees")
-        _check("augmentation.mixup", self.mixup, self.mixup >= 0, "0 or more")
+        check("augmentation.crop", self.crop, self.crop >= 0, "0 or more pixels")
+        check("augmentation.rotation", self.rotation, 0 <= self.rotation <= 180, "from 0 to 180 degrees")
+        check("augmentation.mixup", self.mixup, self.mixup >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -165,75 +164,9 @@ class Loss:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("loss.label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
+        check("loss.label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
         plain = self.name == "cross_entropy" or not self.label_smoothing
-        _check("loss.label_smoothing", self.label_smoothing, plain, f"0 with {self.name}")
-
-
-@dataclass(frozen=True)
-class Pruning:
-    """Which weights are pruned while training, see `bitwright.sparse`.
-
-    Attributes:
-        name: The criterion; empty for no pruning.
-        density: Share of weights, or of filters or kernels, that is kept at the end.
-        scope: What competes: all layers together, or each layer's weights; n_of_m has its own groups.
-        start: Share of training where the cubic ramp of the density begins.
-        end: Share of training where it ends; with 0 all is pruned after the first step.
-        fill: What a pruned binary weight becomes: see `core.masked.Masked`.
-        regrow: Whether pruned weights go on training and may return.
-        freeze: Share of training after which masks stay as they are.
-        n: Weights kept of each m input channels, for n_of_m.
-        m: For n_of_m.
-    """
-
-    name: Literal["", "magnitude", "random", "filters", "kernels", "n_of_m"] = ""
-    density: float = 1.0
-    scope: Literal["global", "layer"] = "global"
-    start: float = 0.0
-    end: float = 0.5
-    fill: Literal["majority", "low", "zero"] = "majority"
-    regrow: bool = False
-    freeze: float = 1.0
-    n: int = 2
-    m: int = 4
-
-    def __post_init__(self) -> None:
-        _check("pruning.density", self.density, 0 <= self.density <= 1, "from 0 to 1")
-        _check(
-            "pruning.end", self.end, self.end == 0 or self.start < self.end <= 1, "0, or after pruning.start, up to 1"
-        )
-        _check("pruning.start", self.start, self.start >= 0, "0 or more")
-        _check("pruning.freeze", self.freeze, 0 < self.freeze <= 1, "above 0, up to 1")
-        _check("pruning.n", self.n, 1 <= self.n <= self.m, "from 1 to pruning.m")
-
-
-@dataclass(frozen=True)
-class Teaching:
-    """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
-
-    Attributes:
-        source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
-            returns a trained network; in a stage also "stage:NAME" of one before; empty for no teacher.
-        labels: Weight of the loss by the labels.
-        logits: Weight of the loss by the teacher's logits.
-        temperature: Of the softmax there; 0 is ReActNet's distributional loss.
-        features: Modules whose attention maps are matched: their name in both networks, or "own=teacher's".
-        attention: Weight of that loss.
-    """
-
-    source: str = ""
-    labels: float = 0.0
-    logits: float = 1.0
-    temperature: float = 0.0
-    features: tuple[str, ...] = ()
-    attention: float = 1.0
-
-    def __post_init__(self) -> None:
-        for key in ("labels", "logits", "temperature", "attention"):
-            _check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
-        learns = not self.source or self.labels or self.logits or (self.features and self.attention)
-        _check("teacher", "only weights of 0", bool(learns), "given something to teach")
+        check("loss.label_smoothing", self.label_smoothing, plain, f"0 with {self.name}")
 
 
 @dataclass(frozen=True)
@@ -253,7 +186,7 @@ class Machine:
     channels_last: bool = False
 
     def __post_init__(self) -> None:
-        _check("machine.threads", self.threads, self.threads >= 0, "0 or more")
+        check("machine.threads", self.threads, self.threads >= 0, "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +202,7 @@ class Recipe:
         seed: Of the initial weights, the order of the images, and the augmentation.
         epochs: Passes over the training images.
         batch: Images in a step.
+        train: What learns: all of the network, or its head alone, as a classifier of the frozen body's features.
         keep: Which epoch's weights become the result: the last, or the best (see `train.run`).
         data: Images.
         network: Function that makes the float network.
@@ -279,10 +213,12 @@ class Recipe:
             adds may be missing there.
         stages: Tables, each with a `name` and the keys of a recipe that differ in this stage. A stage starts from the
             weights that the one before kept, or has a `start` of its own: "stage:NAME", or empty for fresh weights.
+            With `rounds` it stands for several, see `train.rounds`.
         optimizer: Optimizer.
         schedule: Learning rate.
         augmentation: Augmentation.
         loss: Loss.
+        pretext: What is learned in place of the labels.
         pruning: Which weights are pruned while training.
         teacher: A trained network to learn from.
         machine: Speed.
@@ -296,6 +232,7 @@ class Recipe:
     seed: int = 0
     epochs: int
     batch: int = 128
+    train: Literal["all", "head"] = "all"
     keep: Literal["best", "last"] = "best"
     data: Data
     network: Choice
@@ -308,25 +245,29 @@ class Recipe:
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
-    pruning: Pruning = Pruning()
-    teacher: Teaching = Teaching()
+    pretext: Pretext = LABELS
+    pruning: Pruning = DENSE
+    teacher: Teaching = ALONE
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
         figure = self.published
-        _check("published", figure, figure is None or 0 < figure < 1, "an accuracy between 0 and 1")
-        _check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
-        _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
-        _check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
+        check("published", figure, figure is None or 0 < figure < 1, "an accuracy between 0 and 1")
+        check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
+        check("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
         tapped = bool(self.teacher.features) and self.machine.compile
-        _check("machine.compile", True, not tapped, "false where teacher.features are matched")
-        _check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
-        _check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
-        reached = not self.pruning.name or self.pruning.end * self.epochs <= self.epochs - 1
-        _check("pruning.end", self.pruning.end, reached, "reached before the last epoch")
+        check("machine.compile", True, not tapped, "false where teacher.features are matched")
+        if self.pretext.name:
+            check("loss.name", self.loss.name, self.loss.name == "cross_entropy", "cross_entropy with a pretext")
+            check("augmentation.mixup", self.augmentation.mixup, not self.augmentation.mixup, "0 with a pretext")
+        check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
+        reached = self.pruning.falling * self.epochs <= self.epochs - 1
+        check("pruning.end", self.pruning.end, reached, "reached before the last epoch")
         names = [stage.get("name") for stage in self.stages]
         named = all(isinstance(name, str) and name.isidentifier() for name in names) and len({*names}) == len(names)
-        _check("stages", names, named, "tables, each with a name of its own made of letters, digits and _")
+        check("stages", names, named, "tables, each with a name of its own made of letters, digits and _")
 
     def stage(self, index: int) -> "Recipe":
         """The recipe of one stage: this one with the stage's keys laid over it.
@@ -346,12 +287,17 @@ class Recipe:
         whole = parse(write(replace(self, stages=(), title=f"{self.title}: {name}", start=start)))
         try:
             stage = build(Recipe, merge(whole, changes))
-            for key, source in (("start", stage.start), ("teacher.source", stage.teacher.source)):
+            for key, source in stage.sources.items():
                 known = not source.startswith(STAGE) or source.removeprefix(STAGE) in before
-                _check(key, source, known, f"a stage before this one, of {', '.join(before) or 'which there is none'}")
+                check(key, source, known, f"a stage before this one, of {', '.join(before) or 'which there is none'}")
         except RecipeError as error:
             raise RecipeError(f"stages.{name}: {error}") from None
         return stage
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where trained networks come from, by key; some are empty."""
+        return {"start": self.start, "teacher.source": self.teacher.source, "pruning.by": self.pruning.by}
 
     def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
@@ -384,7 +330,8 @@ def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "re
 
 
 def _make_recipe(tables: Mapping[str, Any], overrides: tuple[str, ...]) -> Recipe:
-    recipe = build(Recipe, apply_overrides(tables, overrides))
+    tables = apply_overrides(tables, overrides)
+    recipe = build(Recipe, {**tables, "stages": write_out(tables["stages"])} if "stages" in tables else tables)
     for index in range(len(recipe.stages)):
         recipe.stage(index)
     return recipe

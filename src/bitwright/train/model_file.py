@@ -11,10 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bitwright.errors import RunError
+from bitwright.pretext.heads import in_head
 from bitwright.train.catalogue import build_network
 from bitwright.train.config import Recipe, parse_recipe, write_recipe
+from bitwright.train.optional_tables import LABELS, Pretext
 
 MODEL = "model.safetensors"
+_MASKED = "parametrizations.weight"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +89,49 @@ def load_model(path: str | Path) -> TrainedModel:
     return TrainedModel(net.eval(), recipe, (height, width, channels), tuple(json.loads(about["label_names"])))
 
 
-def load_start(net: nn.Module, path: str | Path) -> None:
+def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS) -> None:
     """Fill a network with weights trained before: of a float network, or of an earlier stage.
 
-    What the method adds to a layer may be missing in the file, and what another method added there is left out.
+    What the method adds to a layer may be missing in the file, and what another method added there is left out. After
+    another pretext the body alone takes its weights; the head keeps the fresh ones that it has.
 
     Args:
         net: The network; it receives the weights.
         path: A safetensors file, or a run folder that holds one.
+        pretext: What the network is going to learn.
 
     Raises:
         RunError: If there is no such file, or its weights do not fit.
     """
-    path, _, tensors = _read(path)
-    own = net.state_dict().keys()
+    path, about, tensors = _read(path)
+    learned = parse_recipe(about["recipe"], where=f"the recipe in {path}").pretext if "recipe" in about else pretext
+    if learned.name != pretext.name:
+        head = {name: value for name, value in net.state_dict().items() if in_head(net, name)}
+        tensors = {name: value for name, value in tensors.items() if not in_head(net, name)} | head
+    own = net.state_dict()
+    tensors = _masked_since(own, tensors)
+    if lost := [name for name in tensors if name.endswith(".mask") and name not in own]:
+        raise RunError(
+            f"{path}: its layers are pruned ({lost[0]}, ...), those of the recipe are not; take the masks over by "
+            'pruning = {name = "magnitude", by = ...}'
+        )
     fits = {*own, *(name.replace(".wrapped.", ".") for name in own)}  # learned before the network was pruned
     fitting = {name: value for name, value in tensors.items() if name in fits or not _is_added(name)}
     try:
         net.load_state_dict(fitting)
     except RuntimeError as error:
         raise RunError(f"{path}: its weights do not fit the recipe's network: {' '.join(str(error).split())}") from None
+
+
+def _masked_since(own: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of real layers under the names that they have in a network with masks, if it has them and they do not."""
+    tensors = dict(tensors)
+    for layer in {name.partition(f".{_MASKED}.")[0] for name in own if f".{_MASKED}." in name}:
+        if (weight := tensors.pop(f"{layer}.weight", None)) is not None:
+            inside = f"{layer}.{_MASKED}."
+            tensors.update({name: value for name, value in own.items() if name.startswith(inside)})
+            tensors[f"{inside}original"] = weight
+    return tensors
 
 
 def _is_added(name: str) -> bool:

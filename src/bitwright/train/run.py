@@ -40,7 +40,9 @@ from bitwright.train.folder import (
     write_whole,
 )
 from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
-from bitwright.train.task import Row, Task
+from bitwright.train.pretext import answers
+from bitwright.train.task import Row, Task, judge
+from bitwright.train.tickets import take_masks
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def train(
         torch.manual_seed(recipe.seed)
         net = build_network(recipe)
         if recipe.start and not resume:
-            load_start(net, recipe.start)
+            load_start(net, recipe.start, recipe.pretext)
+        if not resume:
+            take_masks(recipe.pruning, net)
         # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))
@@ -131,10 +135,14 @@ def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
         raise RecipeError(
             f"data.mean has {len(recipe.data.mean)} channels, the images of {data.source} have {channels}"
         )
-    if recipe.data.held_out > len(data.train_images) - 2:
-        raise RecipeError(f"data.held_out is {recipe.data.held_out} of {len(data.train_images)} training images")
+    held, samples, count = recipe.data.held_out, recipe.data.samples, len(data.train_images)
+    if held > count - 2:
+        raise RecipeError(f"data.held_out is {held} of {count} training images")
+    if held + samples > count:
+        raise RecipeError(f"data.samples is {samples} of {count - held} training images that are not held out")
     mean, std = measure_pixels(data.train_images)
-    facts = {"num_classes": len(data.label_names), "in_channels": channels, "size": height}
+    outputs = len(answers(recipe.pretext, data.label_names, data.shape))
+    facts = {**({"num_classes": outputs} if outputs else {}), "in_channels": channels, "size": height}
     return recipe.resolve(mean=mean, std=std, **accepted_options(recipe.network, facts))
 
 
@@ -159,13 +167,13 @@ def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256)
 
 def _hold_out(recipe: Recipe, data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, and those the best epoch is chosen by."""
-    if not recipe.data.held_out:
-        return data.train_images, data.train_labels, data.test_images, data.test_labels
-    # The last word keeps this stream apart from those of the batches.
-    order = np.random.default_rng((recipe.seed, 0, 0, 1)).permutation(len(data.train_images))
-    chosen, rest = np.sort(order[: recipe.data.held_out]), np.sort(order[recipe.data.held_out :])
+    held, samples = recipe.data.held_out, recipe.data.samples
     images, labels = data.train_images, data.train_labels
-    return images[rest], labels[rest], images[chosen], labels[chosen]
+    # The last word keeps this stream apart from those of the batches.
+    order = np.random.default_rng((recipe.seed, 0, 0, 1)).permutation(len(images))
+    chosen, rest = np.sort(order[:held]), np.sort(order[held : held + samples if samples else None])
+    judges = (images[chosen], labels[chosen]) if held else (data.test_images, data.test_labels)
+    return images[rest], labels[rest], *judges
 
 
 def _fit(
@@ -174,8 +182,9 @@ def _fit(
     recipe = task.recipe
     images, labels, held_images, held_labels = _hold_out(recipe, data)
     batches = TrainingBatches(
-        images, labels, recipe.data, recipe.augmentation, batch=recipe.batch, seed=recipe.seed, device=device
-    )
+        images, labels, recipe.data, recipe.augmentation,
+        batch=recipe.batch, seed=recipe.seed, device=device, pretext=recipe.pretext,
+    )  # fmt: skip
     each_epoch: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, Path(BEST).stem, monitor="score", mode="max", **each_epoch),
@@ -198,7 +207,7 @@ def _fit(
     )
     start = folder / LAST if resume else None
     try:
-        held = EvaluationBatches(held_images, held_labels, recipe.data, device=device)
+        held = EvaluationBatches(held_images, held_labels, recipe.data, device=device, pretext=recipe.pretext)
         trainer.fit(task, batches, held, ckpt_path=start)
     except SystemExit:  # how Lightning leaves after Ctrl-C
         done = len(task.history)
@@ -222,14 +231,15 @@ def _conclude(task: Task, folder: Path, data: DataSet, device: torch.device, log
     weights = checkpoint["state_dict"]
     task.net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
     net = task.net.to(device).eval()
-    logits = predict(net, data.test_images, recipe.data)
+    test = EvaluationBatches(data.test_images, data.test_labels, recipe.data, device=device, pretext=recipe.pretext)
     density = measure_density(net)
-    save_model(TrainedModel(net, recipe, data.shape, data.label_names), folder / MODEL)
+    names = answers(recipe.pretext, data.label_names, data.shape)
+    save_model(TrainedModel(net, recipe, data.shape, names), folder / MODEL)
     result = RunResult(
         folder=folder,
         model=folder / MODEL,
-        accuracy=float((logits.argmax(1) == data.test_labels).mean()),
-        images=len(logits),
+        accuracy=judge(net, test),
+        images=len(data.test_images),
         epoch=len(checkpoint["history"]),
         epochs=len(task.history),
         finished=len(task.history) == recipe.epochs,

@@ -11,9 +11,10 @@ from pathlib import Path
 from bitwright.data import DataSet, load_dataset
 from bitwright.errors import RunError
 from bitwright.train import run
-from bitwright.train.config import STAGE, Recipe, read_recipe, write_recipe
+from bitwright.train.config import Recipe, read_recipe, write_recipe
 from bitwright.train.folder import LAST, RECIPE, RESULTS, prepare_folder, write_results, write_whole
 from bitwright.train.model_file import MODEL
+from bitwright.train.rounds import STAGE
 from bitwright.train.run import RunResult
 
 
@@ -111,8 +112,9 @@ def _settings(recipe: Recipe, index: int, folder: Path) -> Recipe:
     """The recipe of a stage, with the files of earlier ones in the place of their names."""
     stage = recipe.stage(index)
     files = {f"{STAGE}{recipe.stages[i]['name']}": str(folder / _folder_of(recipe, i) / MODEL) for i in range(index)}
-    source = files.get(stage.teacher.source, stage.teacher.source)
-    return replace(stage, start=files.get(stage.start, stage.start), teacher=replace(stage.teacher, source=source))
+    start, source, by = (files.get(given, given) for given in stage.sources.values())
+    teacher, pruning = replace(stage.teacher, source=source), replace(stage.pruning, by=by)
+    return replace(stage, start=start, teacher=teacher, pruning=pruning)
 
 
 def _gather(folder: Path, names: list[str], results: list[RunResult]) -> RunResult:

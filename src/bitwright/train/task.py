@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.core.hooks import after_step, penalty, set_progress
+from bitwright.pretext.heads import head_name, in_head
 from bitwright.train.augment import Targets
-from bitwright.train.batches import TrainingBatches
+from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.config import Loss, Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
+from bitwright.train.pretext import read_logits
 from bitwright.train.teacher import make_teacher
 
 Row = dict[str, float]
@@ -59,6 +61,22 @@ class Tally:
         return float(self._correct) / max(self.images, 1)
 
 
+@torch.inference_mode()
+def judge(net: nn.Module, batches: EvaluationBatches) -> float:
+    """Share of right answers of a network in eval mode, which is the deployed arithmetic.
+
+    Args:
+        net: The network; it is left in eval mode.
+        batches: Of labelled images, or of a pretext.
+    """
+    net.eval()
+    tally = Tally()
+    for x, targets in batches:
+        logits = read_logits(batches.pretext, net(x).float())
+        tally.add(logits, targets, torch.zeros(()))
+    return tally.accuracy
+
+
 class Task(pl.LightningModule):
     """Trains a network by a recipe.
 
@@ -87,6 +105,8 @@ class Task(pl.LightningModule):
         self.recipe = recipe
         self.net = net
         self.report = report
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(recipe.train == "all" or in_head(net, name))
         self.history: list[Row] = []
         self.diagnostics = Diagnostics(net)
         # A function, not a module: a second registration of the network would double its state-dict keys.
@@ -95,6 +115,11 @@ class Task(pl.LightningModule):
         self._training = Tally()
         self._validation = Tally()
         self._started = 0.0
+
+    @property
+    def _learning(self) -> nn.Module:
+        """What the recipe trains; no attribute, which would double the state-dict keys."""
+        return self.net if self.recipe.train == "all" else self.net.get_submodule(head_name(self.net))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer of the recipe; `_move_to` sets its learning rate."""
@@ -105,7 +130,7 @@ class Task(pl.LightningModule):
         rate = self.recipe.optimizer.lr * lr_factor(self.recipe.schedule, epoch, self.recipe.epochs)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group["factor"]
-        set_progress(self.net, epoch / self.recipe.epochs)
+        set_progress(self._learning, epoch / self.recipe.epochs)
 
     def on_train_epoch_start(self) -> None:
         """Tell optimizer, method and batches which epoch this is."""
@@ -114,6 +139,10 @@ class Task(pl.LightningModule):
         batches.epoch = self.current_epoch
         # Networks with dropout draw from torch's own generator: it too must depend on the epoch alone.
         torch.manual_seed(self.recipe.seed + 1_000_003 * (self.current_epoch + 1))
+        if self._learning is not self.net:  # the frozen body is what it will be when deployed
+            set_progress(self.net, 1.0)
+            self.net.eval()
+            self._learning.train()
         self._move_to(self.current_epoch)
         self._training.reset()
         self._started = time.perf_counter()
@@ -132,20 +161,20 @@ class Task(pl.LightningModule):
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
         run = self.net if self._compiled is None else self._compiled
         if self._teacher is None:
-            logits = run(x).float()
-            loss = self._label_loss(logits, targets)
+            outputs = run(x).float()
+            loss = self._label_loss(outputs, targets)
         else:
-            logits, loss = self._teacher.step(self.net, run, x, lambda logits: self._label_loss(logits, targets))
-        self._training.add(logits, targets, loss)
-        return loss + penalty(self.net, loss)
+            outputs, loss = self._teacher.step(self.net, run, x, lambda outputs: self._label_loss(outputs, targets))
+        self._training.add(read_logits(self.recipe.pretext, outputs), targets, loss)
+        return loss + penalty(self._learning, loss)
 
-    def _label_loss(self, logits: Tensor, targets: Targets) -> Tensor:
-        return targets.loss(logits, self.recipe.loss)
+    def _label_loss(self, outputs: Tensor, targets: Targets) -> Tensor:
+        return targets.loss(read_logits(self.recipe.pretext, outputs), self.recipe.loss)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
         self.diagnostics.close()
-        after_step(self.net)
+        after_step(self._learning)
 
     def on_validation_epoch_start(self) -> None:
         """Count from zero."""
@@ -157,7 +186,7 @@ class Task(pl.LightningModule):
         x, targets = batch
         # Not the compiled network, and no mixed precision: fused or rounded operations could give other bits.
         with torch.autocast(x.device.type, enabled=False):
-            logits = self.net(x)
+            logits = read_logits(self.recipe.pretext, self.net(x))
         self._validation.add(logits, targets, targets.loss(logits, Loss(self.recipe.loss.name)))
 
     def on_validation_epoch_end(self) -> None:
@@ -169,7 +198,7 @@ class Task(pl.LightningModule):
         density = measure_density(self.net)
         set_progress(self.net, 1.0)  # what counts is the budget at the end of training
         with torch.no_grad():
-            penalized = float(penalty(self.net))
+            penalized = float(penalty(self._learning))
         row = {
             "epoch": self.current_epoch,
             "lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
@@ -191,8 +220,7 @@ class Task(pl.LightningModule):
             self.log_dict({f"{key}/{layer['layer']}": value for key, value in figures.items()})
 
     def _score(self, penalized: float) -> float:
-        pruning = self.recipe.pruning
-        ramping = bool(pruning.name) and self.current_epoch < pruning.end * self.recipe.epochs
+        ramping = self.current_epoch < self.recipe.pruning.falling * self.recipe.epochs
         return self._validation.accuracy - (penalized > 0 or ramping)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

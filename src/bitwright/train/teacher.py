@@ -11,8 +11,9 @@ from bitwright.distill.losses import attention_loss, distillation_loss, distribu
 from bitwright.distill.taps import tap
 from bitwright.errors import RecipeError
 from bitwright.train.catalogue import find_function
-from bitwright.train.config import Data, Teaching
+from bitwright.train.config import Data
 from bitwright.train.model_file import load_model
+from bitwright.train.optional_tables import Teaching
 
 
 class Teacher:

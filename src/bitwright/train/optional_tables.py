@@ -1,0 +1,128 @@
+"""Tables that most recipes do without: pruning, a teacher, a pretext task. And how all tables check their values."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bitwright.errors import RecipeError
+
+
+def check(key: str, value: object, holds: bool, expected: str) -> None:
+    """Raise a RecipeError that names key, what was expected and what was found, unless the condition holds."""
+    if not holds:
+        raise RecipeError(f"{key} must be {expected}, found {value!r}")
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Which weights are pruned while training, see `bitwright.sparse`.
+
+    Attributes:
+        name: The criterion; empty for no pruning.
+        density: Share of weights, or of filters or kernels, that is kept at the end.
+        by: Run folder or `model.safetensors` of a network whose trained weights are judged, before the first step; its
+            pruned weights stay pruned, and density 1 takes its masks as they are. In a stage also "stage:NAME". Empty:
+            the network's own weights are judged while it trains, and its density falls by the schedule.
+        scope: What competes: all layers together, or each layer's weights; n_of_m has its own groups.
+        start: Share of training where the cubic ramp of the density begins.
+        end: Share of training where it ends; with 0 all is pruned after the first step.
+        fill: What a pruned binary weight becomes: see `core.masked.Masked`.
+        regrow: Whether pruned weights go on training and may return.
+        freeze: Share of training after which masks stay as they are.
+        n: Weights kept of each m input channels, for n_of_m.
+        m: For n_of_m.
+    """
+
+    name: Literal["", "magnitude", "random", "filters", "kernels", "n_of_m"] = ""
+    density: float = 1.0
+    by: str = ""
+    scope: Literal["global", "layer"] = "global"
+    start: float = 0.0
+    end: float = 0.5
+    fill: Literal["majority", "low", "zero"] = "majority"
+    regrow: bool = False
+    freeze: float = 1.0
+    n: int = 2
+    m: int = 4
+
+    @property
+    def falling(self) -> float:
+        """The share of training after which the density is what it should be."""
+        return 0.0 if self.by or not self.name else self.end
+
+    def __post_init__(self) -> None:
+        check("pruning.density", self.density, 0 <= self.density <= 1, "from 0 to 1")
+        check(
+            "pruning.end", self.end, self.end == 0 or self.start < self.end <= 1, "0, or after pruning.start, up to 1"
+        )
+        check("pruning.name", self.name, bool(self.name) or not self.by, "a criterion where pruning.by names a network")
+        check("pruning.start", self.start, self.start >= 0, "0 or more")
+        check("pruning.freeze", self.freeze, 0 < self.freeze <= 1, "above 0, up to 1")
+        check("pruning.n", self.n, 1 <= self.n <= self.m, "from 1 to pruning.m")
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
+
+    Attributes:
+        source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
+            returns a trained network; in a stage also "stage:NAME" of one before; empty for no teacher.
+        labels: Weight of the loss by the labels.
+        logits: Weight of the loss by the teacher's logits.
+        temperature: Of the softmax there; 0 is ReActNet's distributional loss.
+        features: Modules whose attention maps are matched: their name in both networks, or "own=teacher's".
+        attention: Weight of that loss.
+    """
+
+    source: str = ""
+    labels: float = 0.0
+    logits: float = 1.0
+    temperature: float = 0.0
+    features: tuple[str, ...] = ()
+    attention: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key in ("labels", "logits", "temperature", "attention"):
+            check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
+        learns = not self.source or self.labels or self.logits or (self.features and self.attention)
+        check("teacher", "only weights of 0", bool(learns), "given something to teach")
+
+
+@dataclass(frozen=True)
+class Pretext:
+    """What is learned without labels, see `bitwright.pretext`. The augmentation acts on each view before the rest.
+
+    Attributes:
+        name: "rotation": which of four quarter turns? Four copies of each image make the batch. "simclr": two views of
+            an image find each other among those of the others; the head is then a projection that nothing else uses.
+            Empty: the labels are learned.
+        temperature: Of simclr.
+        hidden: Width of its projection; 0 for that of the features.
+        outputs: Of its projection.
+        area: Of its views: the smallest share of an image that a crop shows.
+        jitter: The share of them whose colours change.
+        strength: How much.
+        grey: The share that loses its colours.
+        blur: The share that is blurred.
+    """
+
+    name: Literal["", "rotation", "simclr"] = ""
+    temperature: float = 0.5
+    hidden: int = 0
+    outputs: int = 128
+    area: float = 0.08
+    jitter: float = 0.8
+    strength: float = 0.5
+    grey: float = 0.2
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        check("pretext.temperature", self.temperature, self.temperature > 0, "positive")
+        check("pretext.hidden", self.hidden, self.hidden >= 0, "0 or more")
+        check("pretext.outputs", self.outputs, self.outputs >= 1, "1 or more")
+        check("pretext.area", self.area, 0 < self.area <= 1, "above 0, up to 1")
+        for key in ("jitter", "strength", "grey", "blur"):
+            check(f"pretext.{key}", getattr(self, key), 0 <= getattr(self, key) <= 1, "from 0 to 1")
+
+
+DENSE, ALONE, LABELS = Pruning(), Teaching(), Pretext()
