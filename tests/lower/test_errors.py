@@ -41,6 +41,11 @@ NOT_LOWERED = {
         binary(lambda m, x: m.conv(x) + m.conv(x).amax(3, keepdim=True)),
         r"maximum over the dimensions \[3\] of 4.*all pixels of a map, or over its channels",
     ),
+    "maximum of everything": (binary(lambda m, x: m.conv(x) + x.max()), r"over the dimensions \[0, 1, 2, 3\] of 4"),
+    "where the maximum is": (
+        binary(lambda m, x: m.conv(x) + x.max(1, keepdim=True).indices),
+        "it takes one of several results",
+    ),
     "mean of the rows": (binary(lambda m, x: m.conv(x).mean(2)), r"averages over the dimensions \[2\] of 4"),
     "cube": (binary(lambda m, x: m.conv(x) ** 3), "its exponent is not 2"),
     "joined with a constant": (

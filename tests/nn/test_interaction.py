@@ -119,14 +119,14 @@ def test_what_exceeds_the_limit_is_refused() -> None:
         choose_rank(conv(64, 64), 2, 28, 0.1)
 
 
-def test_equal_maxima_share_the_gradient() -> None:
+def test_of_equal_maxima_the_first_has_the_gradient() -> None:
     made = trained(conv(1, 1, 1))
     made.branches[0].excite.weight.data.fill_(1)
     made.branches[0].window.weight.data.fill_(1)
     x = torch.tensor([[[[2.0, 2.0], [1.0, 0.0]]]], dtype=torch.float64, requires_grad=True)
     made(x, torch.zeros(1, 1, 2, 2, dtype=torch.float64)).sum().backward()
-    # b = max(x) * x: 5, the sum of the map, half for each maximum, and 2, the maximum, for each pixel of the map
-    assert x.grad is not None and x.grad.flatten().tolist() == [4.5, 4.5, 2.0, 2.0]
+    # b = max(x) * x: 5, the sum of the map, for the maximum, and 2, the maximum, for each pixel of the map
+    assert x.grad is not None and x.grad.flatten().tolist() == [7.0, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("rank", [0, 2])

@@ -22,14 +22,19 @@ MOST_ADDED = 4  # channels that are added one by one; more are a convolution
 
 def largest(build: Translation, call: Node) -> str:
     """Max-pool."""
-    return max_pool(build, call, build.tensor(argument(call)))
+    x = build.tensor(argument(call))
+    kernel = pair(arguments(call)["kernel_size"])
+    if max(kernel) > MAX_WINDOW and kernel == build.emit.shape(x)[1:]:
+        return _slide(build, call, build.emit.real(x), kernel)
+    return max_pool(build, call, x)
 
 
 def maximum(build: Translation, call: Node) -> str:
     """Maximum over all pixels of a map, or over its channels: max-pools whose windows are as large."""
     source = argument(call)
     rank = source.meta["val"].dim()
-    dims = {d % rank for d in arguments(call)["dim"] or range(rank)}
+    given = arguments(call).get("dim")
+    dims = {d % rank for d in ([given] if isinstance(given, int) else given or range(rank))}
     if rank != 4 or dims not in ({1}, {2, 3}):
         why = f"it takes the maximum over the dimensions {sorted(dims)} of {rank}"
         raise refusal(call, why, "the maximum over all pixels of a map, or over its channels")

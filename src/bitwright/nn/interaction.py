@@ -3,6 +3,7 @@
 from math import prod
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Rank = int | Literal["largest", "full"]
@@ -38,7 +39,7 @@ class Interaction(nn.Module):
 class SqueezeInteraction(nn.Module):
     """y + b_1(x) + ... + b_K(x), each branch b of x squeezed in two ways: s_c = max_p x[c, p] and m_p = max_c x[c, p].
 
-    b[o, p] = (T s)_o * (omega conv m)_p. A gradient that meets equal maxima is shared among them. With `normalize` a
+    b[o, p] = (T s)_o * (omega conv m)_p. Of equal maxima the first has the gradient. With `normalize` a
     batch norm comes before the sum: bn(y) + b_1(x) + ...
 
     Shape:
@@ -61,7 +62,8 @@ class SqueezeInteraction(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Correct y."""
-        s, m = x.amax((2, 3)), x.amax(1, keepdim=True)
+        s = F.max_pool2d(x, x.shape[2:]).flatten(1)  # pyright: ignore[reportArgumentType]
+        m = x.max(1, keepdim=True).values
         y = self.norm(y)
         for branch in self.branches:
             y = y + branch(s, m)
