@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bitwright.distill import attention_loss, distillation_loss, distributional_loss, soft_cross_entropy
+from bitwright.distill import attention_loss, distillation_loss, distributional_loss, feature_loss, soft_cross_entropy
 
 
 def logits() -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,20 +28,41 @@ def test_no_gradient_where_logits_differ_by_a_constant(loss) -> None:
     torch.testing.assert_close(student.grad, torch.zeros(4, 10), atol=1e-6, rtol=0)
 
 
-def test_divergence_and_cross_entropy_differ_by_the_entropy() -> None:
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_divergence_and_cross_entropy_differ_by_the_entropy(temperature: float) -> None:
     student, teacher = logits()
-    entropy = soft_cross_entropy(teacher, teacher.softmax(1))
-    torch.testing.assert_close(distributional_loss(student, teacher) - entropy, distillation_loss(student, teacher))
-    assert distillation_loss(student, teacher) > 0
+    p = (teacher / temperature).softmax(1)
+    entropy = -(temperature**2) * (p * p.log()).sum(1).mean()
+    crossed, diverged = (
+        distributional_loss(student, teacher, temperature),
+        distillation_loss(student, teacher, temperature),
+    )
+    torch.testing.assert_close(crossed - entropy, diverged)
+    for found, expected in zip(*(torch.autograd.grad(y, [student]) for y in (crossed, diverged)), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert diverged > 0
     assert distillation_loss(teacher, teacher).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_temperature_divides_both_and_keeps_the_size() -> None:
+@pytest.mark.parametrize("loss", [distributional_loss, distillation_loss])
+@pytest.mark.parametrize("temperature", [0.5, 4.0])
+def test_temperature_divides_both_logits(loss, temperature: float) -> None:
     student, teacher = logits()
-    hot = distillation_loss(student, teacher, temperature=4.0)
-    torch.testing.assert_close(hot, 16 * distillation_loss(student / 4, teacher / 4))
+    found = loss(student, teacher, temperature=temperature)
+    torch.testing.assert_close(found, temperature**2 * loss(student / temperature, teacher / temperature))
     with pytest.raises(ValueError, match=r"temperature: expected a number above 0, found 0"):
-        distillation_loss(student, teacher, temperature=0)
+        loss(student, teacher, temperature=0)
+
+
+@pytest.mark.parametrize("loss", [distributional_loss, distillation_loss])
+def test_the_gradient_keeps_its_size_at_any_high_temperature(loss) -> None:
+    """For T to infinity it is that of half the squared distance of the centred logits: d / (classes * batch)."""
+    student, teacher = (x.detach().double().requires_grad_() for x in logits())
+    centred = [x - x.mean(1, keepdim=True) for x in (student, teacher)]
+    limit = (centred[0] - centred[1]).detach() / 40
+    for temperature in (1e2, 1e4):
+        (grad,) = torch.autograd.grad(loss(student, teacher, temperature), student)
+        torch.testing.assert_close(grad, limit, rtol=5 / temperature, atol=5 / temperature)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +71,8 @@ def test_temperature_divides_both_and_keeps_the_size() -> None:
         distributional_loss,
         distillation_loss,
         lambda s, t: attention_loss([s[..., None, None] ** 2], [t[..., None, None] * 0 + 1]),
+        lambda s, t: feature_loss([s], [t]),
+        lambda s, t: feature_loss([s], [t], "cosine"),
     ],
 )
 def test_the_teacher_gets_no_gradient(loss) -> None:
@@ -78,9 +101,29 @@ def test_equal_attention_has_no_loss_and_finite_gradients() -> None:
     assert loss.item() == 0 and a.grad is not None and a.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("distance", ["mse", "cosine"])
+def test_equal_features_have_no_distance_and_no_gradient(distance) -> None:
+    a = torch.randn(2, 3, 4, 4, requires_grad=True)
+    loss = feature_loss([a], [a.detach()], distance)
+    loss.backward()
+    assert loss.item() == 0 and a.grad is not None and not a.grad.any()
+
+
+def test_distances_of_features_are_their_formulas() -> None:
+    a, b, c, d = torch.randn(3, 4, 5, 5), torch.randn(3, 4, 5, 5), torch.randn(3, 7), torch.randn(3, 7)
+    torch.testing.assert_close(feature_loss([a, c], [b, d]), ((a - b) ** 2).mean() + ((c - d) ** 2).mean())
+    cosines = [F.cosine_similarity(x.flatten(1), y.flatten(1)) for x, y in ((a, b), (c, d))]
+    torch.testing.assert_close(feature_loss([a, c], [b, d], "cosine"), sum(1 - cosine.mean() for cosine in cosines))
+    torch.testing.assert_close(feature_loss([a], [5 * a], "cosine"), torch.tensor(0.0))
+    with pytest.raises(ValueError, match=r"features 1: expected features of one size, found \(3, 7\) and \(3, 6\)"):
+        feature_loss([a, c], [b, d[:, 1:]])
+    with pytest.raises(ValueError, match=r"distance: expected 'mse' or 'cosine', found 'l1'"):
+        feature_loss([a], [b], "l1")
+
+
 def test_features_that_do_not_fit_are_refused() -> None:
     a = torch.randn(2, 3, 4, 4)
     with pytest.raises(ValueError, match=r"as many features of both, at least one, found 1 and 2"):
         attention_loss([a], [a, a])
-    with pytest.raises(ValueError, match=r"features 1: expected maps of one size, found .*\[4, 4\].* and .*\[2, 2\]"):
+    with pytest.raises(ValueError, match=r"features 1: expected maps of one size, found \(4, 4\) and \(2, 2\)"):
         attention_loss([a, a], [a, a[:, :, ::2, ::2]])

@@ -26,6 +26,18 @@ def test_features_are_what_the_modules_return() -> None:
     assert hooks(net) == 0
 
 
+def test_inputs_are_what_the_modules_are_given() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    x = torch.randn(5, 4)
+    with distill.tap(net, ["0", "2"], inputs=True) as given:
+        net(x)
+    assert given["0"] is x and torch.equal(given["2"], net[:2](x))
+    alone = nn.Sequential(nn.LSTM(3, 2))
+    with pytest.raises(TypeError, match=r"0 \(LSTM\) was given NoneType"), distill.tap(alone, ["0"], inputs=True):
+        alone[0](input=torch.randn(4, 1, 3))
+    assert hooks(net) == 0
+
+
 def test_hooks_go_when_the_block_fails() -> None:
     net = nn.Sequential(nn.Linear(4, 3))
     with pytest.raises(RuntimeError), distill.tap(net, ["0"]):

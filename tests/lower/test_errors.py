@@ -34,12 +34,17 @@ NOT_LOWERED = {
     "softmax": (binary(lambda m, x: m.conv(x).softmax(1)), "softmax.*no such op.*Supported: conv2d"),
     "inner softmax": (binary(lambda m, x: m.act(m.conv(x)), act=nn.Softmax2d()), r"act \(Softmax2d\)"),
     "product that enlarges both": (
-        binary(lambda m, x: m.conv(x).mean(1, keepdim=True) * m.conv(x).mean((2, 3), keepdim=True)),
-        r"broadcasts \(4, 1, 1\) and \(1, 9, 9\) to \(4, 9, 9\)",
+        binary(lambda m, x: m.conv(x)[:, :, :1] * m.conv(x)[:, :, :, :1]),
+        r"broadcasts \(4, 9, 1\) and \(4, 1, 9\) to \(4, 9, 9\)",
     ),
-    "sum along the rows": (
+    "maximum along the rows": (
         binary(lambda m, x: m.conv(x) + m.conv(x).amax(3, keepdim=True)),
-        "amax cannot be lowered",
+        r"maximum over the dimensions \[3\] of 4.*all pixels of a map, or over its channels",
+    ),
+    "maximum of everything": (binary(lambda m, x: m.conv(x) + x.max()), r"over the dimensions \[0, 1, 2, 3\] of 4"),
+    "where the maximum is": (
+        binary(lambda m, x: m.conv(x) + x.max(1, keepdim=True).indices),
+        "it takes one of several results",
     ),
     "mean of the rows": (binary(lambda m, x: m.conv(x).mean(2)), r"averages over the dimensions \[2\] of 4"),
     "cube": (binary(lambda m, x: m.conv(x) ** 3), "its exponent is not 2"),

@@ -17,7 +17,7 @@ from bitwright.nn.quantize import Quantize
 
 REAL_INPUTS = {"binary_connect"}  # whose layers are real ones to a graph
 METHODS = {name: getattr(bw.methods, name) for name in bw.methods.__all__ if name not in REAL_INPUTS}
-REAL_BETWEEN = {"elastic_link", "real_to_binary", "sd_bnn"}  # with real values between the signs
+REAL_BETWEEN = {"dgrl", "elastic_link", "real_to_binary", "sd_bnn"}  # with real values between the signs
 INTEGERS = ["xnor_net", "bi_real_net"]  # whose layers depend on one integer
 
 

@@ -164,6 +164,30 @@ SHUFFLES = {
 }
 
 
+@pytest.mark.parametrize(("channels", "pools"), [(3, 1), (255, 1), (256, 2), (509, 2), (1019, 2)])
+def test_maxima_over_channels(channels, pools, tmp_path):
+    x = torch.randn(2, channels, 2, 3)
+    x[0] -= 9  # no zero that a window might add
+    graph = check(Net(lambda m, x: x.amax(1)[:, None] + x.max(1, keepdim=True).values), x, tmp_path)
+    assert names(graph).count("MaxPool") == pools
+
+
+def test_maxima_over_pixels(tmp_path):
+    x = torch.randn(2, 3, 7, 300) - 9
+    graph = check(Net(lambda m, x: x.amax((2, 3))[:, :, None, None] + F.max_pool2d(x, (7, 300))), x, tmp_path)
+    assert names(graph).count("MaxPool") == 2
+
+
+@pytest.mark.parametrize("first", ["numbers", "map"])
+def test_an_outer_product_of_channels_and_pixels(first, tmp_path):
+    def forward(m, x):
+        t, u = x.amax((2, 3))[:, :, None, None], x.amax(1, keepdim=True)
+        return m.conv(x) + (t * u if first == "numbers" else u.expand_as(x) * t)
+
+    graph = check(binary(forward, conv=conv()), torch.randn(3, 8, 5, 6), tmp_path)
+    assert names(graph).count("Multiply") == 1
+
+
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_shuffles_of_channels(shuffle, tmp_path):
     """Of real numbers, of sums and of bits."""

@@ -8,7 +8,8 @@ from tiny import TINY, tiny_recipe
 from bitwright.errors import RecipeError
 from bitwright.train import parse_recipe, read_recipe, write_recipe
 from bitwright.train.catalogue import build_network
-from bitwright.train.config import Choice, Data
+from bitwright.train.config import Data
+from bitwright.train.optional_tables import Choice
 
 
 def test_values_and_defaults():

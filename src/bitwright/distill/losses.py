@@ -1,6 +1,7 @@
 """Losses between a student and a teacher: plain functions, means over the batch. No gradient reaches the teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,17 +20,26 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return -(target.detach() * F.log_softmax(logits, 1)).sum(1).mean()
 
 
-def distributional_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """ReActNet's loss, in place of the cross-entropy with labels: -sum_c softmax(teacher)_c * log softmax(student)_c.
+def distributional_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """-T^2 * sum_c softmax(teacher / T)_c * log softmax(student / T)_c: a cross-entropy with the teacher as label.
 
-    Its gradient is that of the Kullback-Leibler divergence, from which it differs by the teacher's entropy.
+    Its gradient is that of `distillation_loss`, from which it differs by T^2 times the teacher's entropy.
 
     Shape:
         student and teacher (N, classes), logits; the result is 0-d.
 
+    Args:
+        student: logits that learn.
+        teacher: logits that are matched.
+        temperature: T, above 0; ReActNet has 1.
+
+    Raises:
+        ValueError: the temperature is not above 0.
+
     Reference: Liu et al., "ReActNet", ECCV 2020, as in the published code.
     """
-    return soft_cross_entropy(student, teacher.softmax(1))
+    _check_temperature(temperature)
+    return soft_cross_entropy(student / temperature, (teacher / temperature).softmax(1)) * temperature**2
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -50,10 +60,50 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0
 
     Reference: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature: expected a number above 0, found {temperature}")
+    _check_temperature(temperature)
     found, wanted = (F.log_softmax(logits / temperature, 1) for logits in (student, teacher.detach()))
     return F.kl_div(found, wanted, reduction="batchmean", log_target=True) * temperature**2
+
+
+def _check_temperature(temperature: float) -> None:
+    if temperature <= 0:
+        raise ValueError(f"temperature: expected a number above 0, found {temperature}")
+
+
+Distance = Literal["mse", "cosine"]
+
+
+def feature_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], distance: Distance = "mse") -> Tensor:
+    """How far apart two networks' features are: sum_j D(Q_j, R_j), of features of one shape.
+
+    "mse": D is the mean of (Q - R)^2 over all elements. "cosine": 1 - cos(Q, R) of each sample's features as one
+    vector, which is half the squared distance of the vectors at length 1.
+
+    Shape:
+        features (N, ...), of one shape at each j; the result is 0-d.
+
+    Args:
+        student: its features, see `taps.tap`.
+        teacher: as many.
+        distance: D.
+
+    Raises:
+        ValueError: the features differ in number or shape, there are none, or there is no such distance.
+
+    Reference: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, equation 3, for "mse".
+    """
+    if distance not in get_args(Distance):
+        raise ValueError(f"distance: expected 'mse' or 'cosine', found {distance!r}")
+    return _sum_over_pairs(_mse if distance == "mse" else _cosine, student, teacher, first_axis=0, what="features")
+
+
+def _mse(a: Tensor, b: Tensor) -> Tensor:
+    return F.mse_loss(a, b)
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    a, b = (F.normalize(features.flatten(1), dim=1) for features in (a, b))
+    return (a - b).square().sum(1).mean() / 2
 
 
 def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
@@ -74,16 +124,28 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tens
 
     Reference: Martinez et al., "Training Binary Neural Networks with Real-to-Binary Convolutions", ICLR 2020.
     """
+    return _sum_over_pairs(_attention_distance, student, teacher, first_axis=2, what="maps")
+
+
+def _attention_distance(a: Tensor, b: Tensor) -> Tensor:
+    a, b = (F.normalize(features.square().sum(1).flatten(1), dim=1) for features in (a, b))  # (N, pixels), of length 1
+    return vector_norm(a - b, dim=1).mean()
+
+
+def _sum_over_pairs(
+    distance: Callable[[Tensor, Tensor], Tensor],
+    student: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    first_axis: int,
+    what: str,
+) -> Tensor:
+    """The sum over features that fit from an axis on, those of the teacher as constants."""
     if not student or len(student) != len(teacher):
         raise ValueError(f"expected as many features of both, at least one, found {len(student)} and {len(teacher)}")
     total = student[0].new_zeros(())
     for index, (a, b) in enumerate(zip(student, teacher, strict=True)):
-        if a.shape[2:] != b.shape[2:]:
-            raise ValueError(f"features {index}: expected maps of one size, found {a.shape[2:]} and {b.shape[2:]}")
-        total = total + vector_norm(_attention(a) - _attention(b.detach()), dim=1).mean()
+        found = tuple(a.shape[first_axis:]), tuple(b.shape[first_axis:])
+        if found[0] != found[1]:
+            raise ValueError(f"features {index}: expected {what} of one size, found {found[0]} and {found[1]}")
+        total = total + distance(a, b.detach())
     return total
-
-
-def _attention(features: Tensor) -> Tensor:
-    """(N, pixels), of length 1."""
-    return F.normalize(features.square().sum(1).flatten(1), dim=1)

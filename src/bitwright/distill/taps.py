@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def tap(net: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+def tap(net: nn.Module, names: Iterable[str], inputs: bool = False) -> Iterator[dict[str, Tensor]]:
     """Collect what modules return: a dict from name to the latest output, in the order in which the modules ran first.
 
     So `list(features.values())` of a student and of a teacher that is built alike fit together.
@@ -16,10 +16,11 @@ def tap(net: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
     Args:
         net: the network; it is the same before and after.
         names: of modules, as `net.named_modules()` has them.
+        inputs: whether to collect what modules are given, their first argument, instead.
 
     Raises:
         ValueError: there is no such module.
-        TypeError: such a module returns something other than a tensor; raised as it does.
+        TypeError: such a module returns, or is given, something other than a tensor; raised as it does.
 
     Example:
         >>> import torch
@@ -35,7 +36,7 @@ def tap(net: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
         if name not in modules:
             near = get_close_matches(name, modules, n=3) or [n for n in modules if n][:8]
             raise ValueError(f"{type(net).__name__} has no module {name!r}; it has {', '.join(near)}, ...")
-    handles = [modules[name].register_forward_hook(_keep(features, name)) for name in chosen]
+    handles = [modules[name].register_forward_hook(_keep(features, name, inputs)) for name in chosen]
     try:
         yield features
     finally:
@@ -43,10 +44,12 @@ def tap(net: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _keep(features: dict[str, Tensor], name: str):
-    def hook(module: nn.Module, args: object, output: object) -> None:
-        if not isinstance(output, Tensor):
-            raise TypeError(f"{name} ({type(module).__name__}) returned {type(output).__name__}, expected a tensor")
-        features[name] = output
+def _keep(features: dict[str, Tensor], name: str, inputs: bool):
+    def hook(module: nn.Module, args: tuple[object, ...], output: object) -> None:
+        value = next(iter(args), None) if inputs else output
+        if not isinstance(value, Tensor):
+            verb = "was given" if inputs else "returned"
+            raise TypeError(f"{name} ({type(module).__name__}) {verb} {type(value).__name__}, expected a tensor")
+        features[name] = value
 
     return hook

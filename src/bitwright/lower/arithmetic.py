@@ -142,10 +142,11 @@ def _classes(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _operands(build: Translation, call: Node, a: Node, b: Node) -> tuple[str, str] | tuple[None, None]:
-    """Two tensors, of which one may be spread over the other; None if neither is as large as the result."""
+    """Two tensors, of which one may be spread over the other; None if they do not fit, or no op spreads them.
+
+    Of one number a channel and one a pixel, the latter is repeated for every channel.
+    """
     whole = sample_shape(call)
-    if sample_shape(a) != whole and sample_shape(b) != whole:
-        return None, None
     names = []
     for node in (a, b):
         spread = build.views.spread(node)
@@ -155,7 +156,14 @@ def _operands(build: Translation, call: Node, a: Node, b: Node) -> tuple[str, st
         if not fits or node.meta["val"].dim() != call.meta["val"].dim():
             return None, None
         names.append(x)
-    return names[0], names[1]
+    shapes = [build.emit.shape(x) for x in names]
+    if whole in shapes:
+        return names[0], names[1]
+    maps = [x for x, shape in zip(names, shapes, strict=True) if shape == (1, *whole[1:])]
+    if len(maps) != 1:
+        return None, None
+    repeated = build.emit.channels(build.name(call), maps[0], [0] * whole[0])
+    return repeated, names[1] if maps[0] == names[0] else names[0]
 
 
 def _of_two(build: Translation, call: Node, kind: type[ops.Add | ops.Multiply], x: str, y: str) -> str:

@@ -39,6 +39,7 @@ OPERATORS: dict[str, Callable[[Translation, Node], str]] = {
     "aten.max_pool2d": pooling.largest,
     "aten.avg_pool2d": pooling.average,
     "aten.adaptive_avg_pool2d": pooling.adaptive_average,
+    **dict.fromkeys(("aten.amax", "aten.max"), pooling.maximum),
     **dict.fromkeys(("aten.mean", "aten.sum"), pooling.total),
     **dict.fromkeys(sorted(rearranging.MOVING), rearranging.move),
     "getitem": rearranging.pick,

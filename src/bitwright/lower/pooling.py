@@ -1,4 +1,4 @@
-"""Pooling: maxima and averages of pixels, sums and averages of channels."""
+"""Pooling: maxima, sums and averages, of pixels and of channels."""
 
 from math import prod
 
@@ -9,7 +9,9 @@ from torch.fx import Node
 
 from bitwright.errors import LoweringError
 from bitwright.ir import ops
+from bitwright.ir.limits import MAX_WINDOW
 from bitwright.ir.ops import Kind, Window
+from bitwright.ir.verify import output_size
 from bitwright.lower.arithmetic import affine
 from bitwright.lower.capture import argument, arguments, operation, sample_shape
 from bitwright.lower.translate import Translation, check_ceil_mode, max_pool, pair, refusal
@@ -20,7 +22,50 @@ MOST_ADDED = 4  # channels that are added one by one; more are a convolution
 
 def largest(build: Translation, call: Node) -> str:
     """Max-pool."""
-    return max_pool(build, call, build.tensor(argument(call)))
+    x = build.tensor(argument(call))
+    kernel = pair(arguments(call)["kernel_size"])
+    if max(kernel) > MAX_WINDOW and kernel == build.emit.shape(x)[1:]:
+        return _slide(build, call, build.emit.real(x), kernel)
+    return max_pool(build, call, x)
+
+
+def maximum(build: Translation, call: Node) -> str:
+    """Maximum over all pixels of a map, or over its channels: max-pools whose windows are as large."""
+    source = argument(call)
+    rank = source.meta["val"].dim()
+    given = arguments(call).get("dim")
+    dims = {d % rank for d in ([given] if isinstance(given, int) else given or range(rank))}
+    if rank != 4 or dims not in ({1}, {2, 3}):
+        why = f"it takes the maximum over the dimensions {sorted(dims)} of {rank}"
+        raise refusal(call, why, "the maximum over all pixels of a map, or over its channels")
+    x = build.real(source)
+    channels, *pixels = build.emit.shape(x)
+    if dims == {2, 3}:
+        return _slide(build, call, x, (pixels[0], pixels[1]))
+    name, emit = build.name(call), build.emit
+    column = emit.as_map(name, emit.flat(name, x), (1, channels, prod(pixels)))
+    highest = _slide(build, call, column, (channels, 1))
+    return emit.as_map(name, emit.flat(name, highest), (1, pixels[0], pixels[1]))
+
+
+def _slide(build: Translation, call: Node, x: str, kernel: tuple[int, int]) -> str:
+    """Max-pool by a window that may be higher or wider than an op's: first by windows that overlap, then over these."""
+    sizes = [_split(n) for n in kernel]
+    window = Window((sizes[0][0], sizes[1][0]), (sizes[0][1], sizes[1][1]))
+    channels, *pixels = build.emit.shape(x)
+    out = (channels, *output_size(window, pixels[0], pixels[1]))
+    y = build.emit.add(ops.MaxPool(name=build.name(call), inputs=(x,), window=window), Kind.REAL, out)
+    counts = sizes[0][2], sizes[1][2]
+    return y if counts == (1, 1) else _slide(build, call, y, counts)
+
+
+def _split(size: int) -> tuple[int, int, int]:
+    """Kernel, stride and number of the fewest windows that together see so many elements, and no others."""
+    count = -(-size // MAX_WINDOW)
+    while size - (count - 1) * (size // count) > MAX_WINDOW:
+        count += 1
+    step = size // count
+    return size - (count - 1) * step, step, count
 
 
 def average(build: Translation, call: Node) -> str:

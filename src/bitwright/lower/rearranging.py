@@ -28,11 +28,11 @@ def move(build: Translation, call: Node) -> str:
 
 
 def pick(build: Translation, call: Node) -> str:
-    """One of several results: of a split, or the first of a batch norm."""
+    """One of several results: of a split, or the first of a batch norm or a maximum."""
     source, number = call.args
     if isinstance(source, Node) and isinstance(number, int) and source in build.views.moved:
         return build.views.pick(call, number)
-    if not isinstance(source, Node) or operation(source) != BATCH_NORM or number != 0:
+    if not isinstance(source, Node) or operation(source) not in (BATCH_NORM, "aten.max") or number != 0:
         raise refusal(call, "it takes one of several results", "operations with one result")
     return build.names[source]
 

@@ -29,7 +29,7 @@ from bitwright.lower.views import Views
 WORDS = (
     "conv2d, linear, batch_norm, add, sub, mul, div, neg, abs, square, relu, relu6, hardtanh, clamp, prelu, "
     "leaky_relu, sigmoid, tanh, silu, hardsigmoid, hardswish, max_pool2d, avg_pool2d, adaptive_avg_pool2d, "
-    "mean and sum over all pixels or over channels, flatten, cat, pad with zeros, what reorders channels, "
+    "mean, sum and maximum over all pixels or over channels, flatten, cat, pad with zeros, what reorders channels, "
     "x[:, :, ::2, ::2]; "
     "between a binary layer and the next sign, any operation on single elements that is monotone"
 )

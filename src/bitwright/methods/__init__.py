@@ -4,6 +4,7 @@ from bitwright.methods.ada_bin import ada_bin
 from bitwright.methods.bi_real_net import bi_real_net
 from bitwright.methods.binary_connect import binary_connect
 from bitwright.methods.bnn import bnn
+from bitwright.methods.dgrl import dgrl
 from bitwright.methods.dorefa import dorefa
 from bitwright.methods.elastic_link import elastic_link
 from bitwright.methods.frac_bnn import frac_bnn
@@ -27,6 +28,7 @@ __all__ = [
     "bi_real_net",
     "binary_connect",
     "bnn",
+    "dgrl",
     "dorefa",
     "elastic_link",
     "frac_bnn",

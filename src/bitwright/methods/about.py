@@ -156,8 +156,8 @@ def describe_parts(method: Method) -> list[Part]:
     """
     layer = nn.Conv2d(16, 16, 3)
     made = {"weights": method.weight(layer), "inputs": method.activation(layer)}
-    if method.rescale is not None:
-        made["output"] = method.rescale(layer)
+    if method.rescale is not None and (rescale := method.rescale(layer)) is not None:
+        made["output"] = rescale
     if method.gate is not None:
         made["gate"] = method.gate(layer)
     return [_part(role, module) for role, module in made.items()]

@@ -11,8 +11,9 @@ from torch import nn
 
 from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
-from bitwright.train.config import Choice, Recipe
+from bitwright.train.config import Recipe
 from bitwright.train.init import INITIALIZERS
+from bitwright.train.optional_tables import Choice
 from bitwright.train.pretext import take_head
 from bitwright.train.pruning import prune_by
 
@@ -88,6 +89,22 @@ def _call(choice: Choice, catalogue: str, table: str) -> Any:
         raise RecipeError(f"[{table}] {choice.name}: {error}") from error
 
 
+def make_network(choice: Choice, table: str = "network") -> nn.Module:
+    """Call the function of a float network.
+
+    Args:
+        choice: Name and options.
+        table: The recipe's table, for messages.
+
+    Raises:
+        RecipeError: If the name or an option is unknown, or the function returns no module.
+    """
+    net = _call(choice, "bitwright.zoo", table)
+    if not isinstance(net, nn.Module):
+        raise RecipeError(f"[{table}] {choice.name} must return an nn.Module, found {type(net).__name__}")
+    return net
+
+
 def build_network(recipe: Recipe) -> nn.Module:
     """Make the recipe's network, with fresh weights, binarized and pruned, all as the recipe wants it.
 
@@ -97,9 +114,7 @@ def build_network(recipe: Recipe) -> nn.Module:
     Raises:
         RecipeError: If a name or an option is unknown.
     """
-    net = _call(recipe.network, "bitwright.zoo", "network")
-    if not isinstance(net, nn.Module):
-        raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
+    net = make_network(recipe.network)
     take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
     if recipe.method.name == FLOAT:

@@ -1,18 +1,13 @@
-"""Networks that others trained and published: their weights in our network, with a recipe that says what it is.
-
-A file in torch's own format is read as data: what is in it besides cannot run.
-"""
+"""Networks that others trained and published: their weights in our network, with a recipe that says what it is."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from bitwright.errors import RunError
 from bitwright.train.catalogue import build_network
 from bitwright.train.config import parse_recipe
 from bitwright.train.model_file import TrainedModel
+from bitwright.train.weights import read_weights
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR10_SETUP = """
@@ -72,7 +67,7 @@ def import_checkpoint(name: str, path: str | Path) -> TrainedModel:
     """
     if name not in PUBLISHED:
         raise RunError(f"there is no published network {name!r}; there are {', '.join(PUBLISHED)}")
-    published, theirs = PUBLISHED[name], _read(path)
+    published, theirs = PUBLISHED[name], read_weights(path).tensors
     recipe = parse_recipe(published.settings).resolve(mean=(), std=(), num_classes=len(_CIFAR10), in_channels=3)
     net = build_network(recipe)
     ours = {published.their_name(key): (key, value) for key, value in net.state_dict().items()}
@@ -91,25 +86,6 @@ def import_checkpoint(name: str, path: str | Path) -> TrainedModel:
         raise RunError(f"{path}: not the weights of {name}: it {', '.join(mistakes[:3])}{more}.")
     net.load_state_dict({key: theirs.get(their_key, value) for their_key, (key, value) in ours.items()})
     return TrainedModel(net.eval(), recipe, (32, 32, 3), _CIFAR10)
-
-
-def _read(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file by their names, without the prefix of networks that were trained on several devices."""
-    if not Path(path).is_file():
-        raise RunError(f"{path} not found.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes lead the unpickler to errors of any kind
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RunError(f"{path}: not a whole file of weights as torch.save writes it: {reason}") from error
-    tensors = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(_is_named_tensor(entry) for entry in tensors.items()):
-        raise RunError(f"{path}: expected tensors by their names, or such a dict under the key 'state_dict'.")
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
-
-
-def _is_named_tensor(entry: tuple[object, object]) -> bool:
-    return isinstance(entry[0], str) and isinstance(entry[1], Tensor)
 
 
 _ENDS = {"conv": "conv1", "bn": "bn1", "classifier": "linear"}

@@ -5,12 +5,12 @@ settings. `toml_form.py` reads and writes the text.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
-from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Pretext, Pruning, Teaching, check
+from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Choice, Pretext, Pruning, Teaching, check
 from bitwright.train.rounds import STAGE, write_out
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
@@ -43,19 +43,6 @@ class Data:
         check("data.held_out", self.held_out, self.held_out >= 0, "0 or more")
         check("data.std", self.std, all(value > 0 for value in self.std), "positive")
         check("data.mean", self.mean, len(self.mean) == len(self.std), "as many numbers as data.std")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A function by name, and its keyword arguments: every key of the table but `name`.
-
-    Attributes:
-        name: A catalogue name ("resnet20", "sbnn"), or "package.module:function".
-        options: Keyword arguments.
-    """
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -15,8 +14,9 @@ from bitwright.pretext.heads import in_head
 from bitwright.train.catalogue import build_network
 from bitwright.train.config import Recipe, parse_recipe, write_recipe
 from bitwright.train.optional_tables import LABELS, Pretext
+from bitwright.train.weights import MODEL as MODEL
+from bitwright.train.weights import Weights, read_weights
 
-MODEL = "model.safetensors"
 _MASKED = "parametrizations.weight"
 
 
@@ -75,16 +75,14 @@ def load_model(path: str | Path) -> TrainedModel:
         RunError: If there is no such file, or it was not written by `save_model`.
         RecipeError: If its recipe names a function that is not there.
     """
-    path, about, tensors = _read(path)
+    weights = read_weights(path)
+    about = weights.about
     missing = [key for key in ("recipe", "shape", "label_names") if key not in about]
     if missing:
-        raise RunError(f"{path}: its metadata has no {missing[0]!r}; it was not written by a training run.")
-    recipe = parse_recipe(about["recipe"], where=f"the recipe in {path}")
+        raise RunError(f"{weights.path}: its metadata has no {missing[0]!r}; it was not written by a training run.")
+    recipe = parse_recipe(about["recipe"], where=f"the recipe in {weights.path}")
     net = build_network(recipe)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RunError(f"{path}: its weights do not fit the network of its recipe: {error}") from error
+    fill(net, weights, "the network of its recipe")
     height, width, channels = json.loads(about["shape"])
     return TrainedModel(net.eval(), recipe, (height, width, channels), tuple(json.loads(about["label_names"])))
 
@@ -97,13 +95,14 @@ def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS) -> N
 
     Args:
         net: The network; it receives the weights.
-        path: A safetensors file, or a run folder that holds one.
+        path: A file of weights, or a run folder that holds one: see `weights.read_weights`.
         pretext: What the network is going to learn.
 
     Raises:
         RunError: If there is no such file, or its weights do not fit.
     """
-    path, about, tensors = _read(path)
+    weights = read_weights(path)
+    tensors, about = weights.tensors, weights.about
     learned = parse_recipe(about["recipe"], where=f"the recipe in {path}").pretext if "recipe" in about else pretext
     if learned.name != pretext.name:
         head = {name: value for name, value in net.state_dict().items() if in_head(net, name)}
@@ -112,15 +111,30 @@ def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS) -> N
     tensors = _masked_since(own, tensors)
     if lost := [name for name in tensors if name.endswith(".mask") and name not in own]:
         raise RunError(
-            f"{path}: its layers are pruned ({lost[0]}, ...), those of the recipe are not; take the masks over by "
-            'pruning = {name = "magnitude", by = ...}'
+            f"{weights.path}: its layers are pruned ({lost[0]}, ...), those of the recipe are not; take the masks over "
+            'by pruning = {name = "magnitude", by = ...}'
         )
     fits = {*own, *(name.replace(".wrapped.", ".") for name in own)}  # learned before the network was pruned
     fitting = {name: value for name, value in tensors.items() if name in fits or not _is_added(name)}
+    fill(net, replace(weights, tensors=fitting), "the recipe's network")
+
+
+def fill(net: nn.Module, weights: Weights, whose: str) -> None:
+    """Give a network the weights of a file, all of them.
+
+    Args:
+        net: The network.
+        weights: The file.
+        whose: What the network is, for the message.
+
+    Raises:
+        RunError: If they do not fit.
+    """
     try:
-        net.load_state_dict(fitting)
+        net.load_state_dict(weights.tensors)
     except RuntimeError as error:
-        raise RunError(f"{path}: its weights do not fit the recipe's network: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise RunError(f"{weights.path}: its weights do not fit {whose}: {reason}") from None
 
 
 def _masked_since(own: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -136,17 +150,3 @@ def _masked_since(own: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]
 
 def _is_added(name: str) -> bool:
     return any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
-
-
-def _read(path: str | Path) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:
-    """The file itself, what it says about itself, and its tensors."""
-    path = Path(path)
-    path = path / MODEL if path.is_dir() else path
-    if not path.is_file():
-        raise RunError(f"{path} not found: a run folder has it once training has finished at least one epoch.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            return path, file.metadata() or {}, tensors
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: not a whole safetensors file: {error}.") from error

@@ -1,7 +1,7 @@
-"""Tables that most recipes do without: pruning, a teacher, a pretext task. And how all tables check their values."""
+"""Tables that most recipes do without: pruning, a teacher, a pretext task. And what all tables are made of."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from bitwright.errors import RecipeError
 
@@ -10,6 +10,19 @@ def check(key: str, value: object, holds: bool, expected: str) -> None:
     """Raise a RecipeError that names key, what was expected and what was found, unless the condition holds."""
     if not holds:
         raise RecipeError(f"{key} must be {expected}, found {value!r}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A function by name, and its keyword arguments: every key of the table but `name`.
+
+    Attributes:
+        name: A catalogue name ("resnet20", "sbnn"), or "package.module:function".
+        options: Keyword arguments.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,27 +78,47 @@ class Teaching:
     """What is learned from a trained network: see `train.teacher.Teacher` for the formula.
 
     Attributes:
-        source: Run folder, `model.safetensors`, or "package.module:function", which is called without arguments and
-            returns a trained network; in a stage also "stage:NAME" of one before; empty for no teacher.
+        source: Run folder, its `model.safetensors` or a checkpoint of it, or "package.module:function", which is called
+            without arguments and returns a trained network; in a stage also "stage:NAME" of one before; or any file of
+            weights, with the `network` they belong to. Empty for no teacher.
+        network: Function that makes the float network of a file that does not say so itself.
+        mean: Of each channel, where the teacher's pixels are normalised otherwise than its file says, or than ours.
+        std: Standard deviation of each channel, likewise.
         labels: Weight of the loss by the labels.
         logits: Weight of the loss by the teacher's logits.
-        temperature: Of the softmax there; 0 is ReActNet's distributional loss.
-        features: Modules whose attention maps are matched: their name in both networks, or "own=teacher's".
-        attention: Weight of that loss.
+        divergence: Of the logits: Kullback-Leibler, or the cross-entropy with the teacher's probabilities as target.
+        temperature: Of the softmax there; 0 is ReActNet's distributional loss, the cross-entropy at temperature 1.
+        features: Modules whose outputs are matched: their name in both networks, or "own=teacher's".
+        attention: Weight of the distance of their attention maps.
+        maps: Weight of the distance of these outputs themselves.
+        distance: Which one, see `distill.feature_loss`.
+        inputs: What the modules see whose outputs are matched. "whole": what the pass through the network gave them, so
+            that the loss reaches all layers before. Or each is run once more by itself and learns alone: on what the
+            "student" gave it, or on what the "teacher" gave its module of that name. See `distill.run_alone`.
     """
 
     source: str = ""
+    network: Choice | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     labels: float = 0.0
     logits: float = 1.0
+    divergence: Literal["kl", "cross_entropy"] = "kl"
     temperature: float = 0.0
     features: tuple[str, ...] = ()
     attention: float = 1.0
+    maps: float = 0.0
+    distance: Literal["mse", "cosine"] = "mse"
+    inputs: Literal["whole", "student", "teacher"] = "whole"
 
     def __post_init__(self) -> None:
-        for key in ("labels", "logits", "temperature", "attention"):
+        for key in ("labels", "logits", "temperature", "attention", "maps"):
             check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
-        learns = not self.source or self.labels or self.logits or (self.features and self.attention)
+        learns = not self.source or self.labels or self.logits or (self.features and (self.attention or self.maps))
         check("teacher", "only weights of 0", bool(learns), "given something to teach")
+        check("teacher.std", self.std, all(value > 0 for value in self.std), "positive")
+        check("teacher.mean", self.mean, len(self.mean) == len(self.std), "as many numbers as teacher.std")
+        check("teacher.features", self.features, bool(self.features) or not self.maps, "given where maps are matched")
 
 
 @dataclass(frozen=True)

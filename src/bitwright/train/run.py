@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,9 @@ def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
     mean, std = measure_pixels(data.train_images)
     outputs = len(answers(recipe.pretext, data.label_names, data.shape))
     facts = {**({"num_classes": outputs} if outputs else {}), "in_channels": channels, "size": height}
+    if (taught := recipe.teacher.network) is not None:
+        network = replace(taught, options=accepted_options(taught, facts) | taught.options)
+        recipe = replace(recipe, teacher=replace(recipe.teacher, network=network))
     return recipe.resolve(mean=mean, std=std, **accepted_options(recipe.network, facts))
 
 

@@ -190,9 +190,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _write_table(value: Any) -> list[str]:
+    return [f"{name} = {_spell(content)}" for name, content in _entries(value).items() if content is not None]
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """The keys of a dataclass's table."""
     own = {item.name: getattr(value, item.name) for item in fields(value)}
-    own.update(own.pop("options", {}))
-    return [f"{name} = {_spell(content)}" for name, content in own.items() if _is_plain(content)]
+    return own | own.pop("options", {})
 
 
 def _spell(value: Any) -> str:
@@ -206,7 +210,7 @@ def _spell(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if is_dataclass(value):
-        value = {item.name: getattr(value, item.name) for item in fields(value)}
+        value = _entries(value)
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key} = {_spell(content)}' for key, content in value.items() if content is not None)}}}"
     raise RecipeError(f"a recipe holds strings, numbers, true, false, lists and tables of them, found {value!r}")
