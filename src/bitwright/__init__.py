@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright import distill, methods, sparse, zoo
+    from bitwright import distill, methods, sparse, uncertainty, zoo
     from bitwright.core.hooks import after_step, penalty, set_progress
     from bitwright.core.levels import check_binarizer
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
@@ -34,6 +34,7 @@ __all__ = [
     "penalty",
     "set_progress",
     "sparse",
+    "uncertainty",
     "zoo",
 ]
 
@@ -57,7 +58,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bitwright")
-    if name in ("distill", "methods", "sparse", "zoo"):
+    if name in ("distill", "methods", "sparse", "uncertainty", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'bitwright' has no attribute {name!r}")

@@ -11,6 +11,7 @@ from torch import nn
 
 from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
+from bitwright.train.bayesian import make_bayesian_by
 from bitwright.train.config import Choice, Recipe
 from bitwright.train.init import INITIALIZERS
 from bitwright.train.pruning import prune_by
@@ -88,7 +89,7 @@ def _call(choice: Choice, catalogue: str, table: str) -> Any:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """Make the recipe's network, with fresh weights, binarized and pruned, all as the recipe wants it.
+    """Make the recipe's network, with fresh weights, binarized, pruned and Bayesian as the recipe wants it.
 
     Args:
         recipe: A recipe, resolved.
@@ -100,11 +101,15 @@ def build_network(recipe: Recipe) -> nn.Module:
     if not isinstance(net, nn.Module):
         raise RecipeError(f"[network] {recipe.network.name} must return an nn.Module, found {type(net).__name__}")
     INITIALIZERS[recipe.init](net)
+    return make_bayesian_by(recipe.bayesian, prune_by(recipe.pruning, _binarized(recipe, net)))
+
+
+def _binarized(recipe: Recipe, net: nn.Module) -> nn.Module:
     if recipe.method.name == FLOAT:
-        return prune_by(recipe.pruning, net)
+        return net
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
         method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
-    return prune_by(recipe.pruning, binarize(net, method))
+    return binarize(net, method)

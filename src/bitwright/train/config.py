@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
+from bitwright.train.bayesian import BayesianLayer
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
 DEMO = Path(__file__).with_name("demo.toml")
@@ -283,6 +284,7 @@ class Recipe:
         loss: Loss.
         pruning: Which weights are pruned while training.
         teacher: A trained network to learn from.
+        bayesian: A layer that becomes Bayesian while all others are frozen.
         machine: Speed.
     """
 
@@ -308,6 +310,7 @@ class Recipe:
     loss: Loss = Loss()
     pruning: Pruning = Pruning()
     teacher: Teaching = Teaching()
+    bayesian: BayesianLayer = field(default_factory=BayesianLayer)
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
@@ -351,17 +354,19 @@ class Recipe:
             raise RecipeError(f"stages.{name}: {error}") from None
         return stage
 
-    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
+    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], images: int = 0, **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
 
         Args:
             mean: Of each channel, for a recipe that leaves it open.
             std: Of each channel, likewise.
+            images: Training images, for a Bayesian layer whose table leaves them open.
             network: Keyword arguments of the network, such as `num_classes`, that hold where the recipe has none.
         """
         data = self.data if self.data.mean else replace(self.data, mean=mean, std=std)
         options = {**network, **self.network.options}
-        return replace(self, data=data, network=Choice(self.network.name, options))
+        bayesian = replace(self.bayesian, images=self.bayesian.images or images)
+        return replace(self, data=data, network=Choice(self.network.name, options), bayesian=bayesian)
 
 
 def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "recipe") -> Recipe:

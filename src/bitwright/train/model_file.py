@@ -109,7 +109,8 @@ def load_start(net: nn.Module, path: str | Path) -> None:
 
 
 def _is_added(name: str) -> bool:
-    return any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
+    inside = any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
+    return inside or name.rpartition(".")[2] in ("rho", "prior_mean")  # of a Bayesian layer
 
 
 def _read(path: str | Path) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:

@@ -117,7 +117,7 @@ def train(
 
 
 def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
-    """Write out what the recipe leaves to the data set: mean, std, and the network's classes, channels and size.
+    """Write out what the recipe leaves to the data set: mean, std, images, the network's classes, channels and size.
 
     Args:
         recipe: The recipe.
@@ -134,8 +134,9 @@ def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
     if recipe.data.held_out > len(data.train_images) - 2:
         raise RecipeError(f"data.held_out is {recipe.data.held_out} of {len(data.train_images)} training images")
     mean, std = measure_pixels(data.train_images)
+    images = len(data.train_images) - recipe.data.held_out
     facts = {"num_classes": len(data.label_names), "in_channels": channels, "size": height}
-    return recipe.resolve(mean=mean, std=std, **accepted_options(recipe.network, facts))
+    return recipe.resolve(mean=mean, std=std, images=images, **accepted_options(recipe.network, facts))
 
 
 def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256) -> np.ndarray:

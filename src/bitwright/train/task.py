@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.core.hooks import after_step, penalty, set_progress
+from bitwright.nn.bayesian import hold_rest
 from bitwright.train.augment import Targets
 from bitwright.train.batches import TrainingBatches
 from bitwright.train.config import Loss, Recipe, write_recipe
@@ -115,6 +116,7 @@ class Task(pl.LightningModule):
         # Networks with dropout draw from torch's own generator: it too must depend on the epoch alone.
         torch.manual_seed(self.recipe.seed + 1_000_003 * (self.current_epoch + 1))
         self._move_to(self.current_epoch)
+        hold_rest(self.net)
         self._training.reset()
         self._started = time.perf_counter()
 
