@@ -57,8 +57,8 @@ class Divergence:
 class Bayesian(nn.Module, Scheduled, Penalized):
     """What both layers share: a deviation for each weight, how outputs are drawn, and the divergence from the prior."""
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Tensor
+    bias: Tensor | None
     rho: nn.Parameter
     prior_mean: Tensor | None
     prior: float

@@ -34,6 +34,9 @@ class BayesianLayer:
     images: int = 0
 
 
+NOT_BAYESIAN = BayesianLayer()
+
+
 def make_bayesian_by(settings: BayesianLayer, net: nn.Module) -> nn.Module:
     """Give the network the Bayesian layer of the recipe, and freeze the rest.
 

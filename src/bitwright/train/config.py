@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
-from bitwright.train.bayesian import BayesianLayer
+from bitwright.train.bayesian import NOT_BAYESIAN, BayesianLayer
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
 DEMO = Path(__file__).with_name("demo.toml")
@@ -310,7 +310,7 @@ class Recipe:
     loss: Loss = Loss()
     pruning: Pruning = Pruning()
     teacher: Teaching = Teaching()
-    bayesian: BayesianLayer = field(default_factory=BayesianLayer)
+    bayesian: BayesianLayer = NOT_BAYESIAN
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
