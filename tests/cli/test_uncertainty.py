@@ -63,6 +63,12 @@ def test_tables_and_a_page(bw, sampled, digits, colours, tmp_path):
         assert words in text
 
 
+def test_inspect_names_the_layer(bw, net, sampled):
+    assert "Bayesian layer" not in bw("inspect", net).stdout
+    (line,) = (line for line in bw("inspect", sampled).stdout.splitlines() if "Bayesian layer" in line)
+    assert "first" in line
+
+
 def test_what_cannot_be_is_one_line(bw, net, sampled, digits, tmp_path, refused):
     refused(bw("uncertainty", net, f"npz:{digits}"), "holds no posterior", "[bayesian]")
     refused(bw("uncertainty", sampled, f"npz:{digits}", "--images", -1), "--images", "-1")

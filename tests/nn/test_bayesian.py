@@ -162,6 +162,17 @@ def test_copies_and_pickles_have_a_divergence_of_their_own():
         assert not torch.equal(bw.penalty(twin), bw.penalty(layer))
 
 
+@pytest.mark.parametrize("sampling", ["local", "weights"])
+def test_it_compiles_in_one_graph(sampling):
+    layer, x = spread(convolution(sampling=sampling)), torch.randn(2, 2, 6, 6)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.manual_seed(1)
+    expected = layer(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(compiled(x), expected)
+
+
 def test_hold_rest_wakes_the_bayesian_layer_alone():
     net = nn.Sequential(convolution(), nn.BatchNorm2d(3))
     hold_rest(net)

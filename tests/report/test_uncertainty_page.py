@@ -50,7 +50,7 @@ def test_pictures_hold_what_was_measured():
     for name, points in risk.items():
         assert len(points) <= 200 and points[-1][0] == 1
         assert points[-1][1] == pytest.approx(1 - found.quality(0 if name.startswith(ALONE) else 6).accuracy)
-    assert charts["Quality against samples"].lines["ece"][-1] == (6.0, found.quality(6).ece)
+    assert charts["Quality against samples"].lines["ECE"][-1] == (6.0, found.quality(6).ece)
     assert charts["Detection against samples"].lines["noise, by entropy"][0][0] == 1
     assert "Detection against samples" not in {c.title for c in page(findings(foreign=False), "").charts}
 

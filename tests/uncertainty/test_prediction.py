@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bitwright.uncertainty import softmax, summarize
+from bitwright.uncertainty import prediction, softmax, summarize
 
 FINITE = st.floats(-60, 60, width=32)
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 5))
@@ -51,6 +51,14 @@ def test_certain_samples_that_contradict_each_other():
     assert found.mean.tolist() == [[0.5, 0.5]]
     np.testing.assert_allclose(found.mutual_information, np.log(2))
     assert found.expected_entropy.tolist() == [0]
+
+
+def test_many_images_are_summarized_in_parts(monkeypatch):
+    logits = np.random.default_rng(0).standard_normal((3, 11, 4)).astype(np.float32)
+    whole = summarize(logits)
+    for room in (1, 40):
+        monkeypatch.setattr(prediction, "_ROOM", room)
+        assert all(np.array_equal(value, getattr(whole, name)) for name, value in vars(summarize(logits)).items())
 
 
 @pytest.mark.parametrize("shape", [(4,), (0, 2, 3), (2, 3, 0), (1, 2, 3, 4)])

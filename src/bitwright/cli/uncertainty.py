@@ -1,6 +1,8 @@
 """`bw uncertainty`: how honest a packed network's confidence is, and what samples of its Bayesian layer add to it."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,10 +130,9 @@ def _time(file: Path, network: Network, images: np.ndarray, samples: int, thread
     from bitwright.uncertainty import load
 
     x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    calls = {"0": lambda: network.run(x)}
+    calls: dict[str, Callable[[], object]] = {"0": lambda: network.run(x)}
     for number in ladder(samples):
-        drawn = load(file, samples=number, threads=threads)
-        calls[str(number)] = lambda drawn=drawn: drawn(x)
+        calls[str(number)] = partial(load(file, samples=number, threads=threads), x)
     times = alternate(calls, runs=10, warmup=1)
     return {int(name): Timing(t.median_ms / len(x), t.min_ms / len(x), t.runs) for name, t in times.items()}
 

@@ -151,7 +151,8 @@ def _by_samples(found: Findings) -> list[Chart]:
     alone = [(float(s), found.times[0].median_ms) for s in (found.ladder[0], found.ladder[-1])]
     charts = [Chart("Cost against samples", "samples", "ms an image", {"measured": cost, ALONE: alone})]
     quality = [(s, found.quality(s)) for s in found.ladder]
-    lines = {key: [(float(s), getattr(q, key)) for s, q in quality] for key in ("ece", "brier", "aurc")}
+    measures = {"ECE": "ece", "Brier": "brier", "AURC": "aurc"}
+    lines = {name: [(float(s), getattr(q, key)) for s, q in quality] for name, key in measures.items()}
     charts.append(Chart("Quality against samples: less is better", "samples", "", lines))
     if found.foreign:
         detected = [(s, found.detection(s)) for s in found.ladder]

@@ -10,6 +10,8 @@ import numpy as np
 
 from bitwright.ir.ops import Array
 
+_ROOM = 1 << 20  # logits that are worked on at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -53,14 +55,22 @@ def summarize(logits: Array) -> Prediction:
     """
     if logits.ndim not in (2, 3) or 0 in logits.shape:
         raise ValueError(f"logits: expected the shape (S, N, K) or (N, K), found {logits.shape}.")
-    log_p = log_softmax(logits if logits.ndim == 3 else logits[None])
+    samples = logits if logits.ndim == 3 else logits[None]
+    at_once = max(1, _ROOM // samples[:, 0].size)
+    parts = [_summarize(samples[:, start : start + at_once]) for start in range(0, samples.shape[1], at_once)]
+    return Prediction(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _summarize(logits: Array) -> tuple[Array, Array, Array, Array]:
+    """The fields of a prediction, from logits (S, N, K)."""
+    log_p = log_softmax(logits)
     p = np.exp(log_p)
     mean = _mean(p)
     with np.errstate(divide="ignore"):
         log_mean = np.log(mean)
     log_mean = np.where((p == p[:1]).all(0), log_p[0], log_mean)  # equal samples: the very same logarithm
     disagreement = _mean((p * np.where(p > 0, log_p - log_mean, 0)).sum(2))
-    return Prediction(mean, entropy_of(mean, log_mean), _mean(entropy_of(p, log_p)), np.maximum(disagreement, 0))
+    return mean, entropy_of(mean, log_mean), _mean(entropy_of(p, log_p)), np.maximum(disagreement, 0)
 
 
 def softmax(logits: Array) -> Array:
