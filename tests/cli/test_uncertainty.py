@@ -63,6 +63,12 @@ def test_tables_and_a_page(bw, sampled, digits, colours, tmp_path):
         assert words in text
 
 
+def test_another_network_may_be_the_baseline(bw, net, sampled, digits):
+    done = bw("uncertainty", sampled, f"npz:{digits}", "--against", net, "--samples", 1)
+    assert done.returncode == 0, done.stderr
+    assert str(net) in done.stdout and "the network itself" not in done.stdout
+
+
 def test_inspect_names_the_layer(bw, net, sampled):
     assert "Bayesian layer" not in bw("inspect", net).stdout
     (line,) = (line for line in bw("inspect", sampled).stdout.splitlines() if "Bayesian layer" in line)

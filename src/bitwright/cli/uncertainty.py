@@ -28,6 +28,7 @@ def uncertainty(
     data: Annotated[Positional[str], arg(metavar="KIND:PATH")],
     /,
     *,
+    against: Annotated[Path | None, arg(metavar="FILE.bw", help_behavior_hint="")] = None,
     ood: Annotated[tuple[str, ...], arg(metavar="[KIND:PATH ...]", help_behavior_hint="")] = (),
     samples: int = 20,
     seed: int = 0,
@@ -39,14 +40,15 @@ def uncertainty(
 ) -> None:
     """Measure the uncertainty of a packed network with a Bayesian layer: calibration, errors, foreign images, cost.
 
-    The samples are compared with the network itself, which runs the mean weights. Foreign images are brought to the
-    size and the colours that the network takes.
+    The samples are compared with the network itself, which runs the mean weights, or with another one. Foreign images
+    are brought to the size and the colours that the network takes.
 
     Example: bw uncertainty net.bw cifar10:data --ood mnist:data cifar100:data --output uncertainty.html
 
     Args:
         file: The packed network, exported for pixels after a stage with a table [bayesian].
         data: The data set it was trained for, of which the test images are taken.
+        against: Another packed network to compare the samples with, such as that of the stage before.
         ood: Data sets of other kinds, to be told apart, likewise.
         samples: How many networks are drawn.
         seed: Of the draws.
@@ -63,13 +65,14 @@ def uncertainty(
     from bitwright.report.uncertainty import page, tables
 
     with only_json(json):
-        found = _measure(file, data, ood, samples, seed, images, bins, threads)
+        found = _measure(file, against, data, ood, samples, seed, images, bins, threads)
         if output is not None:
             from bitwright.report.page import write_page
 
+            other = f"{against}" if against else "the network itself, which runs the mean weights"
             about = (
-                f"{samples} samples of the Bayesian layer (seed {seed}), and the network itself, which runs the mean "
-                f"weights: {file.name} on {data.partition(':')[0]}, {threads} thread{'s' if threads > 1 else ''}."
+                f"{samples} samples of the Bayesian layer of {file.name} (seed {seed}), and {other}; "
+                f"{data.partition(':')[0]}, {threads} thread{'s' if threads > 1 else ''}."
             )
             write_page(output, page(found, about))
     if json:
@@ -82,12 +85,20 @@ def uncertainty(
 
 
 def _measure(
-    file: Path, data: str, ood: tuple[str, ...], samples: int, seed: int, images: int, bins: int, threads: int
+    file: Path,
+    against: Path | None,
+    data: str,
+    ood: tuple[str, ...],
+    samples: int,
+    seed: int,
+    images: int,
+    bins: int,
+    threads: int,
 ) -> "Findings":
-    from bitwright.report.uncertainty import Findings
+    from bitwright.report.uncertainty import ALONE, Findings
     from bitwright.uncertainty import load
 
-    network = open_network(file, threads=threads)
+    network = open_network(against or file, threads=threads)
     ensemble = load(file, samples=samples, seed=seed, threads=threads)
     known, labels = labelled_images(data, "test", network)
     known, labels = spread(known, images or len(known)), spread(labels, images or len(labels))
@@ -105,6 +116,7 @@ def _measure(
         samples=_sample(ensemble, known),
         foreign=foreign,
         times=_time(file, network, known[:_TIMED], samples, threads),
+        baseline=str(against or ALONE),
     )
 
 

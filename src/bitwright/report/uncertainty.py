@@ -37,6 +37,7 @@ class Findings:
         samples: Logits (S, N, K) of the samples.
         foreign: Of each other data set by name, both again: (M, K) and (S, M, K).
         times: Milliseconds an image, by the number of samples; 0 stands for the deterministic network.
+        baseline: What the deterministic network is called.
     """
 
     title: str
@@ -46,11 +47,16 @@ class Findings:
     samples: np.ndarray
     foreign: Mapping[str, tuple[np.ndarray, np.ndarray]]
     times: Mapping[int, Timing]
+    baseline: str = ALONE
 
     @property
     def ladder(self) -> list[int]:
         """The numbers of samples that are compared."""
         return ladder(len(self.samples))
+
+    def name(self, samples: int) -> str:
+        """What so many samples are called; the deterministic network for 0."""
+        return f"{samples} sample{'s' if samples > 1 else ''}" if samples else self.baseline
 
     def prediction(self, samples: int) -> Prediction:
         """Of the first so many samples; of the deterministic network for 0."""
@@ -80,11 +86,6 @@ def ladder(samples: int) -> list[int]:
     return sorted({*(step for step in steps if step < samples), samples})
 
 
-def name_of(samples: int) -> str:
-    """What a number of samples is called."""
-    return f"{samples} sample{'s' if samples > 1 else ''}" if samples else ALONE
-
-
 def tables(found: Findings) -> list[Table]:
     """Quality by the number of samples, and detection by data set and score.
 
@@ -95,11 +96,11 @@ def tables(found: Findings) -> list[Table]:
     for samples in (0, *found.ladder):
         q, time = found.quality(samples), found.times[samples]
         figures = (f"{q.nll:.4f}", f"{q.brier:.4f}", f"{q.ece:.4f}", f"{q.aurc:.4f}", f"{time.median_ms:#.3g}")
-        rows.append([name_of(samples), f"{100 * q.accuracy:.2f} %", *figures])
+        rows.append([found.name(samples), f"{100 * q.accuracy:.2f} %", *figures])
     columns = ["", "accuracy", "NLL", "Brier", "ECE", "AURC", "ms an image"]
     quality = Table(f"{len(found.labels):,} images", columns, rows, "lrrrrrr")
     rows = [
-        [foreign, name_of(samples), score, *(f"{value:.4f}" for value in (d.auroc, d.fpr95, d.aupr))]
+        [foreign, found.name(samples), score, *(f"{value:.4f}" for value in (d.auroc, d.fpr95, d.aupr))]
         for samples in (0, found.ladder[-1])
         for foreign, by_score in found.detection(samples).items()
         for score, d in by_score.items()
@@ -118,7 +119,7 @@ def page(found: Findings, introduction: str) -> Page:
         introduction: One paragraph under the heading.
     """
     last = found.ladder[-1]
-    both = {name_of(samples): found.prediction(samples) for samples in (0, last)}
+    both = {found.name(samples): found.prediction(samples) for samples in (0, last)}
     charts = [_reliability(found, both), _risk(found, both), *_by_samples(found)]
     return Page(title=found.title, introduction=introduction, tables=tables(found), charts=charts)
 
@@ -139,7 +140,7 @@ def _risk(found: Findings, both: Mapping[str, Prediction]) -> Chart:
     lines = {}
     for name, prediction in both.items():
         for score, values in scores(prediction).items():
-            if score == "confidence" or (score == "mutual information" and name != ALONE):
+            if score == "confidence" or (score == "mutual information" and name != found.baseline):
                 curve = risk_coverage(values, prediction.labels != found.labels)
                 chosen = np.unique(np.linspace(0, len(curve.risk) - 1, _POINTS).astype(int))
                 lines[f"{name}, by {score}"] = [(float(curve.coverage[i]), float(curve.risk[i])) for i in chosen]
@@ -149,7 +150,7 @@ def _risk(found: Findings, both: Mapping[str, Prediction]) -> Chart:
 def _by_samples(found: Findings) -> list[Chart]:
     cost = [(float(s), found.times[s].median_ms) for s in found.ladder]
     alone = [(float(s), found.times[0].median_ms) for s in (found.ladder[0], found.ladder[-1])]
-    charts = [Chart("Cost against samples", "samples", "ms an image", {"measured": cost, ALONE: alone})]
+    charts = [Chart("Cost against samples", "samples", "ms an image", {"measured": cost, found.baseline: alone})]
     quality = [(s, found.quality(s)) for s in found.ladder]
     measures = {"ECE": "ece", "Brier": "brier", "AURC": "aurc"}
     lines = {name: [(float(s), getattr(q, key)) for s, q in quality] for name, key in measures.items()}
