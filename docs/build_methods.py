@@ -9,6 +9,7 @@ Example: python docs/build_methods.py --no-pictures
 
 import re
 import textwrap
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,9 @@ from bitwright import methods
 from bitwright.core.method import Method
 from bitwright.methods.about import About, Part, activation_curves, describe_method, describe_parts
 from bitwright.report.comparison import SHORT, compare
-from bitwright.report.runs import Group, find_runs, group_runs, read_run
+from bitwright.report.runs import Group, find_runs, group_runs, method_of, read_run
 from bitwright.report.table import escape, to_markdown
-from bitwright.train import Recipe, read_recipe
+from bitwright.train import Recipe, read_recipe, write_recipe
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -40,6 +41,12 @@ Each method is one file in [src/bitwright/methods](../src/bitwright/methods) and
 behind the links. `bw report` compares training runs, as the tables of these pages do.
 """
 
+_ON_TRAINED = """## For a network that is trained already
+
+These take the network, not a layer: `bw.methods.NAME(net, ...)`.
+"""
+NAMES = (*methods.__all__, *methods.ON_TRAINED)
+
 
 def main(pictures: bool = True) -> None:
     """Write the pages, and remove those of methods that are gone.
@@ -49,7 +56,7 @@ def main(pictures: bool = True) -> None:
     """
     pages = build()
     for path in (DOCS / "methods").glob("*"):
-        if path.stem not in methods.__all__:
+        if path.stem not in NAMES:
             path.unlink()
     for name, text in pages.items():
         (DOCS / name).write_text(text, encoding="utf-8")
@@ -61,12 +68,16 @@ def build() -> dict[str, str]:
     """The text of every page, by its path below docs/."""
     groups = group_runs(read_run(folder) for folder in find_runs(RECIPES))
     recipes = {path.relative_to(RECIPES).as_posix(): read_recipe(path) for path in sorted(RECIPES.glob("*/*.toml"))}
-    found = {name: describe_method(getattr(methods, name)) for name in methods.__all__}
-    pages = {"methods.md": _INDEX + "\n" + index(list(found.values()))}
+    found = {name: describe_method(getattr(methods, name)) for name in NAMES}
+    lists = [index([found[name] for name in names]) for names in (methods.__all__, methods.ON_TRAINED)]
+    pages = {"methods.md": "\n".join([_INDEX, lists[0], _ON_TRAINED, lists[1]])}
     for name, about in found.items():
-        of_method = [group for group in groups if group.first.recipe["method"]["name"] == name]
-        own = {path: recipe for path, recipe in recipes.items() if recipe.method.name == name}
-        pages[f"methods/{name}.md"] = page(about, describe_parts(getattr(methods, name)()), of_method, own)
+        of_method = [group for group in groups if method_of(group.first.recipe) == name]
+        own = {
+            path: recipe for path, recipe in recipes.items() if method_of(tomllib.loads(write_recipe(recipe))) == name
+        }
+        parts = describe_parts(getattr(methods, name)()) if name in methods.__all__ else []
+        pages[f"methods/{name}.md"] = page(about, parts, of_method, own)
     return pages
 
 
@@ -101,10 +112,7 @@ def page(about: About, parts: Sequence[Part], groups: Sequence[Group], recipes: 
         sentence(about.changes),
         paragraphs(about.text),
         f"{sentence(about.reference)} Source: {source}. [All methods](../methods.md).",
-        "## Formula",
-        *map(formula, parts),
-        f"![The input binarizer and its surrogate derivative]({name}.svg)",
-        "The input binarizer and the derivative that the backward pass takes, at the initial parameters.",
+        *(formulas(name, parts) if parts else []),
         "## Settings",
         f"```python\n{about.call}\n```",
         paragraphs(about.summary),
@@ -115,6 +123,21 @@ def page(about: About, parts: Sequence[Part], groups: Sequence[Group], recipes: 
         f"## What was checked, and what is a reconstruction\n\n{sentence(about.checked)}",
     ]
     return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+
+
+def formulas(name: str, parts: Sequence[Part]) -> list[str]:
+    """The section of a page about what a method puts into a layer.
+
+    Args:
+        name: The method.
+        parts: Its modules.
+    """
+    return [
+        "## Formula",
+        *map(formula, parts),
+        f"![The input binarizer and its surrogate derivative]({name}.svg)",
+        "The input binarizer and the derivative that the backward pass takes, at the initial parameters.",
+    ]
 
 
 def formula(part: Part) -> str:

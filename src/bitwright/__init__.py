@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright import distill, methods, pretext, sparse, zoo
+    from bitwright import distill, methods, pretext, sparse, uncertainty, zoo
     from bitwright.core.hooks import after_step, penalty, set_progress
     from bitwright.core.levels import check_binarizer
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
@@ -35,6 +35,7 @@ __all__ = [
     "pretext",
     "set_progress",
     "sparse",
+    "uncertainty",
     "zoo",
 ]
 
@@ -58,7 +59,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bitwright")
-    if name in ("distill", "methods", "pretext", "sparse", "zoo"):
+    if name in ("distill", "methods", "pretext", "sparse", "uncertainty", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'bitwright' has no attribute {name!r}")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from bitwright.data import load_dataset, save_npz
+from bitwright.data.images import fit_images
 from bitwright.data.pixels import measure_pixels, pixel_affine
 from bitwright.data.sets import parse_source
 from bitwright.errors import DataError
@@ -234,3 +235,14 @@ def test_pixel_constants(rng):
     scale, shift = pixel_affine((0.5, 0.25), (0.5, 0.125))
     assert scale.dtype == shift.dtype == np.float32
     assert scale.tolist() == [np.float32(1 / 127.5), np.float32(1 / 31.875)] and shift.tolist() == [-1, -2]
+
+
+def test_images_of_another_kind_are_brought_to_size_and_colours():
+    rng = np.random.default_rng(0)
+    grey, colour = rng.integers(0, 256, (2, 28, 28, 1), np.uint8), rng.integers(0, 256, (2, 40, 32, 3), np.uint8)
+    fitted = fit_images(grey, 32, 32, 3)
+    assert fitted.shape == (2, 32, 32, 3) and fitted.dtype == np.uint8
+    assert (fitted == fitted[..., :1]).all() and abs(fitted.mean() - grey.mean()) < 3
+    assert np.array_equal(fit_images(colour, 32, 32, 3), colour[:, 4:36])
+    assert fit_images(colour, 8, 4, 1).shape == (2, 8, 4, 1)
+    assert fit_images(grey, 28, 28, 1) is grey

@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from bitwright.cli.arguments import Json, NetworkFile
 from bitwright.cli.output import count, only_json, percent, print_json, print_table
+from bitwright.format.posterior import read_posterior
 from bitwright.format.reader import read
 from bitwright.report.summary import Layer, Summary, summarize
 
@@ -59,7 +60,9 @@ def _show_layers(file: Path, steps: list["EngineStep"], json: bool) -> None:
     columns = ["layer", "op", "output", "density", "stored as", "bits a weight", "bytes"]
     columns += ["BOPs", "FLOPs", "kernel", "note"]
     print_table(f"{file}", columns, [_row(layer) for layer in summary.layers], "lllrlrrrrll")
-    print_table("Totals", ["", ""], _totals(summary))
+    posterior = read_posterior(graph)
+    drawn = [] if posterior is None else [["Bayesian layer, for bw uncertainty", posterior.op.name]]
+    print_table("Totals", ["", ""], [*_totals(summary), *drawn])
 
 
 def _show_plan(engine: "Engine", steps: list["EngineStep"], json: bool) -> None:

@@ -16,6 +16,7 @@ from bitwright.cli.probe import probe
 from bitwright.cli.report import report
 from bitwright.cli.run import run
 from bitwright.cli.train import train
+from bitwright.cli.uncertainty import uncertainty
 from bitwright.errors import BitwrightError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "methods": methods,
     "import": import_weights,
     "report": report,
+    "uncertainty": uncertainty,
 }
 
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """The text of `bw --help`: each command with the first line of its docstring."""
-    lines = [f"  {name:<9}{(inspect.getdoc(call) or '').splitlines()[0]}" for name, call in COMMANDS.items()]
+    lines = [f"  {name:<12}{(inspect.getdoc(call) or '').splitlines()[0]}" for name, call in COMMANDS.items()]
     return "\n".join(
         [
             "usage: bw COMMAND ...",

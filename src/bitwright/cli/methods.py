@@ -11,7 +11,7 @@ from bitwright.cli.arguments import Json
 from bitwright.cli.output import need, print_json, print_table
 from bitwright.errors import BitwrightError
 from bitwright.report.comparison import compare, to_json
-from bitwright.report.runs import Group, find_runs, group_runs, read_run
+from bitwright.report.runs import Group, find_runs, group_runs, method_of, read_run
 
 if TYPE_CHECKING:
     from bitwright.methods.about import About, Curve, Part
@@ -39,20 +39,25 @@ def methods(
     from bitwright import methods as catalogue
     from bitwright.methods.about import activation_curves, describe_method, describe_parts
 
-    found = {key: describe_method(getattr(catalogue, key)) for key in catalogue.__all__}
+    found = {key: describe_method(getattr(catalogue, key)) for key in (*catalogue.__all__, *catalogue.ON_TRAINED)}
     if name is None:
+        binary, after = ([found[key] for key in keys] for keys in (catalogue.__all__, catalogue.ON_TRAINED))
         if json:
-            print_json({"methods": [asdict(about) for about in found.values()]})
+            print_json({"methods": [*map(asdict, binary)], "on_trained": [*map(asdict, after)]})
         else:
-            _print_list(list(found.values()))
+            _print_list("methods", binary)
+            _print_list("for a network that is trained already", after)
+            print("bw methods NAME shows one: formula, derivative, settings, what was checked, results")
         return
     if name not in found:
         near = get_close_matches(name, found, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
         raise BitwrightError(f"there is no method {name!r}; {hint}")
-    method = getattr(catalogue, name)()
-    parts, curves = describe_parts(method), activation_curves(method)
-    groups = [g for g in group_runs(map(read_run, find_runs(runs))) if g.first.recipe["method"]["name"] == name]
+    parts, curves = [], []
+    if name in catalogue.__all__:
+        method = getattr(catalogue, name)()
+        parts, curves = describe_parts(method), activation_curves(method)
+    groups = [g for g in group_runs(map(read_run, find_runs(runs))) if method_of(g.first.recipe) == name]
     if json:
         drawn = [{key: getattr(curve, key) for key in ("progress", "values", "forward", "slope")} for curve in curves]
         made = [asdict(part) for part in parts]
@@ -62,10 +67,9 @@ def methods(
     _print_results(groups)
 
 
-def _print_list(found: list["About"]) -> None:
+def _print_list(title: str, found: list["About"]) -> None:
     rows = [[about.name, f"{about.title}, {about.venue}", about.changes, about.deployed] for about in found]
-    print_table("methods", ["name", "paper", "what it changes", "cost at inference"], rows, align="llll")
-    print("bw methods NAME shows one: formula, derivative, settings, what was checked, results")
+    print_table(title, ["name", "paper", "what it changes", "cost at inference"], rows, align="llll")
 
 
 def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> None:
@@ -74,7 +78,8 @@ def _print_one(about: "About", parts: list["Part"], curves: list["Curve"]) -> No
         print(f"{about.text}\n")
     for part in parts:
         print(f"{part.role.capitalize()}, {part.name}: {part.text}\n")
-    print("The input binarizer and the derivative that the backward pass takes, at the initial parameters:")
+    if curves:
+        print("The input binarizer and the derivative that the backward pass takes, at the initial parameters:")
     alike = all(curve.forward.equal(curves[0].forward) for curve in curves)
     for number, curve in enumerate(curves):
         when = "" if len(curves) == 1 else f", progress {curve.progress:g}"

@@ -96,9 +96,9 @@ def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
 
 @torch.no_grad()
 def after_step(net: nn.Module) -> None:
-    """Let binarizers project their latent weights; call it after each `optimizer.step()`."""
+    """Let binarizers project their latent weights, but frozen ones; call it after each `optimizer.step()`."""
     for binarizer, weight in latent_weights(net):
-        if isinstance(binarizer, Stepped):
+        if isinstance(binarizer, Stepped) and weight.requires_grad:
             binarizer.after_step(weight)
 
 

@@ -36,6 +36,31 @@ def read_image(path: Path, channels: int, size: int | None = None) -> np.ndarray
         raise DataError(f"{path}: cannot be read as an image: {error}.") from error
 
 
+def fit_images(images: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    """Images of any data set in the size and colours that a network takes; what sticks out is cut off at both sides.
+
+    Shape:
+        images: (N, H, W, C) uint8, C = 1 or 3; output: (N, height, width, channels) uint8.
+
+    Args:
+        images: Pixels.
+        height: Of the result.
+        width: Of the result.
+        channels: 1 for grey, 3 for red, green, blue.
+    """
+    if images.shape[1:] == (height, width, channels):
+        return images
+    return np.stack([_fit(Image.fromarray(pixels.squeeze()), height, width, channels) for pixels in images])
+
+
+def _fit(image: Image.Image, height: int, width: int, channels: int) -> np.ndarray:
+    side = max(height, width)
+    square = _crop_centre(image.convert("L" if channels == 1 else "RGB"), side)
+    pixels = np.asarray(square, dtype=np.uint8).reshape(side, side, channels)
+    top, left = (side - height) // 2, (side - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
 def _crop_centre(image: Image.Image, size: int) -> Image.Image:
     ratio = size / min(image.size)
     width, height = (max(size, round(side * ratio)) for side in image.size)

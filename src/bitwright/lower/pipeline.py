@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bitwright.data.pixels import pixel_affine
 from bitwright.errors import LoweringError
+from bitwright.format.posterior import KEY as POSTERIOR
 from bitwright.format.reader import read
 from bitwright.format.writer import write, writing
 from bitwright.ir import ops
@@ -25,6 +26,7 @@ from bitwright.lower.first_layer import FirstLayerReport, integer_first_layer
 from bitwright.lower.fold import fold
 from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.operators import OPERATORS
+from bitwright.lower.posterior import posterior_meta
 from bitwright.lower.stream import StreamReport, fixed_stream
 from bitwright.lower.translate import Translation, translate
 from bitwright.nn.modes import evaluating
@@ -177,6 +179,8 @@ def export(
     with evaluating(source):
         x = _network_input(example, pixels)
         graph, build = _lower(source, x, pixels, labels)
+        if first_layer == "int16" and POSTERIOR in graph.meta:
+            raise LoweringError("first_layer='int16' rounds weights that are random. Export with 'float32'.")
         with writing(graph, path) as written:
             found = compare(read(written), build, source, example.detach().cpu(), x)
             final, images = graph, example.detach().cpu().numpy()
@@ -207,7 +211,7 @@ def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[st
         start = emit.add(normalize, Kind.REAL, tuple(x.shape[1:]))
     build = translate(program, layers, fold(program, layers), OPERATORS, emit, start)
     output = build.real(program.output)
-    meta = {"producer": f"bitwright {version('bitwright')}"}
+    meta = {"producer": f"bitwright {version('bitwright')}", **posterior_meta(net, emit.ops)}
     if labels is not None:
         meta["labels"] = _label_text(labels, emit.shape(output)[0])
     graph = emit.graph(output, meta)

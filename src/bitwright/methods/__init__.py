@@ -1,4 +1,7 @@
-"""Published methods, one a file: each function makes the `Method` that `binarize` takes."""
+"""Published methods, one a file: each function makes the `Method` that `binarize` takes.
+
+Those of `ON_TRAINED` make none: they take a network that is trained already.
+"""
 
 from bitwright.methods.ada_bin import ada_bin
 from bitwright.methods.bi_real_net import bi_real_net
@@ -20,6 +23,7 @@ from bitwright.methods.sbnn_v1 import sbnn_v1
 from bitwright.methods.sd_bnn import sd_bnn
 from bitwright.methods.shifted import shifted
 from bitwright.methods.si_bnn import si_bnn
+from bitwright.methods.stf_bnn import stf_bnn as stf_bnn
 from bitwright.methods.subbit import subbit
 from bitwright.methods.xnor_net import xnor_net
 
@@ -47,3 +51,5 @@ __all__ = [
     "subbit",
     "xnor_net",
 ]
+
+ON_TRAINED = ("stf_bnn",)

@@ -21,7 +21,7 @@ _VENUE = re.compile(r'", ((?:[^";]*?\b)?((?:19|20)\d\d))\b')
 
 @dataclass(frozen=True)
 class Setting:
-    """An argument of a method: its default as Python writes it, and what the docstring says of it."""
+    """An argument of a method: its default as Python writes it, empty for none, and what the docstring says of it."""
 
     name: str
     default: str
@@ -61,7 +61,7 @@ class About:
     @property
     def call(self) -> str:
         """The call that makes the method, with its defaults; one argument a line where it would be long."""
-        arguments = [f"{setting.name}={setting.default}" for setting in self.settings]
+        arguments = [f"{s.name}={s.default}" if s.default else s.name for s in self.settings]
         line = f"bw.methods.{self.name}({', '.join(arguments)})"
         return (
             line
@@ -70,7 +70,7 @@ class About:
         )
 
 
-def describe_method(function: Callable[..., Method]) -> About:
+def describe_method(function: Callable[..., object]) -> About:
     """Take the docstrings of a method's function and file apart.
 
     Args:
@@ -115,7 +115,7 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-def _describe_settings(function: Callable[..., Method]) -> tuple[str, tuple[Setting, ...]]:
+def _describe_settings(function: Callable[..., object]) -> tuple[str, tuple[Setting, ...]]:
     """What a method's docstring says before its sections, and of each argument."""
     document = inspect.getdoc(function) or ""
     found = re.search(r"^Args:\n((?: {4}.*\n?)+)", document, re.MULTILINE)
@@ -130,6 +130,8 @@ def _describe_settings(function: Callable[..., Method]) -> tuple[str, tuple[Sett
 
 
 def _written(default: object) -> str:
+    if default is inspect.Parameter.empty:
+        return ""
     return default.__name__ if inspect.isfunction(default) else repr(default).replace("'", '"')
 
 

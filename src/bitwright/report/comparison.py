@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.report.page import LayerMaps, Page
-from bitwright.report.runs import Group, Run
+from bitwright.report.runs import Group, Run, method_of
 from bitwright.report.table import Table
 
 MEASURED = "accuracy (measured, this budget)"
@@ -132,8 +132,16 @@ def names(groups: Sequence[Group], table: str) -> list[str]:
         groups: The runs, by recipe.
         table: "method" or "network".
     """
-    choices = [group.first.recipe[table] for group in groups]
-    return [_name(choice, [other for other in choices if other["name"] == choice["name"]]) for choice in choices]
+    recipes = [group.first.recipe for group in groups]
+    choices = [recipe[table] for recipe in recipes]
+    found = [_name(choice, [other for other in choices if other["name"] == choice["name"]]) for choice in choices]
+    if table != "method":
+        return found
+    after = [method_of(recipe) for recipe in recipes]
+    return [
+        name if last == choice["name"] else f"{name}, {last}"
+        for name, choice, last in zip(found, choices, after, strict=True)
+    ]
 
 
 def labels(groups: Sequence[Group]) -> list[str]:

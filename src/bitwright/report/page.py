@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _COLORS = ("#1f4e79", "#c55a11", "#548235", "#7f6000", "#7030a0")  # told apart in grey, too
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_MARKED = 30  # points of a line up to which each has a mark
 _WIDTH = 680  # pixels; what a printed page holds
 
 _STYLE = """
@@ -79,6 +80,23 @@ class LayerMaps:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """Lines in one picture.
+
+    Args:
+        title: The heading.
+        x: What the axis to the right means.
+        y: What the other one means.
+        lines: (x, y) points by the name of the line.
+    """
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
 class Page:
     """What a page shows; empty parts are left out.
 
@@ -88,6 +106,7 @@ class Page:
         facts: What, and how much.
         tables: Tables of many columns.
         curves: For each picture, its lines: name to (x, y) points, over epochs.
+        charts: Lines over something else.
         sizes: Accuracy against size.
         density: Share of effective connections, by layer, each of [0, 1].
         latency: Milliseconds an image, by what ran.
@@ -100,6 +119,7 @@ class Page:
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    charts: Sequence[Chart] = ()
     sizes: Sequence[Size] = ()
     density: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
@@ -121,7 +141,8 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
         OSError: If it cannot be written.
     """
     sections = [_table(page.facts), *map(to_html, page.tables)]
-    sections += [_curves(title, lines) for title, lines in page.curves.items()]
+    sections += [_lines(Chart(title, "epoch", "", lines), whole=True) for title, lines in page.curves.items()]
+    sections += [_lines(chart) for chart in page.charts]
     sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency)]
     sections += [*map(_layer_maps, page.layers), _samples(page.samples)]
     path = Path(path)
@@ -157,19 +178,22 @@ def _table(facts: Sequence[tuple[str, str]]) -> str:
     return f"<table>{rows}</table>" if facts else ""
 
 
-def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+def _lines(chart: Chart, whole: bool = False) -> str:
+    """A chart; `whole` is for an axis of whole numbers."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    figure, lines = go.Figure(), chart.lines
     for index, (name, points) in enumerate(lines.items()):
         turn, color = divmod(index, len(_COLORS))
         line = {"color": _COLORS[color], "dash": _DASHES[(color + turn) % len(_DASHES)]}
-        figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode="lines", line=line)
+        mode = "lines" if whole or len(points) > _MARKED else "lines+markers"
+        figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, mode=mode, line=line)
     last = max((x for points in lines.values() for x, _ in points), default=0)
-    figure.update_xaxes(title="epoch", dtick=max(1, round(last / 10)))
+    figure.update_xaxes(title=chart.x, dtick=max(1, round(last / 10)) if whole else None)
+    figure.update_yaxes(title=chart.y or None)
     legend = {"orientation": "h", "y": -0.2, "font": {"size": 12}}
     figure.update_layout(showlegend=len(lines) > 1, legend=legend)
-    return _picture(title, figure, height=340 + 14 * len(lines))
+    return _picture(chart.title, figure, height=340 + 14 * len(lines))
 
 
 def _sizes(sizes: Sequence[Size]) -> str:

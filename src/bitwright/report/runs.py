@@ -190,6 +190,16 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     return [Group(tuple(sorted(group, key=lambda run: run.results["seed"]))) for group in groups.values()]
 
 
+def method_of(recipe: Mapping[str, Any]) -> str:
+    """The method that a recipe is about: what comes after a training counts before the method that was trained by.
+
+    Args:
+        recipe: As TOML.
+    """
+    tables = (recipe, *recipe.get("stages", ()))
+    return "stf_bnn" if any(table.get("bayesian", {}).get("layer") for table in tables) else recipe["method"]["name"]
+
+
 def _read_recipe(path: Path) -> Row:
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from torch import nn
 
 from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
+from bitwright.train.bayesian import make_bayesian_by
 from bitwright.train.config import Recipe
 from bitwright.train.init import INITIALIZERS
 from bitwright.train.optional_tables import Choice
@@ -106,7 +107,7 @@ def make_network(choice: Choice, table: str = "network") -> nn.Module:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """Make the recipe's network, with fresh weights, binarized and pruned, all as the recipe wants it.
+    """Make the recipe's network, with fresh weights, binarized, pruned and Bayesian as the recipe wants it.
 
     Args:
         recipe: A recipe, resolved.
@@ -117,11 +118,15 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = make_network(recipe.network)
     take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
+    return make_bayesian_by(recipe.bayesian, prune_by(recipe.pruning, _binarized(recipe, net), recipe.pretext))
+
+
+def _binarized(recipe: Recipe, net: nn.Module) -> nn.Module:
     if recipe.method.name == FLOAT:
-        return prune_by(recipe.pruning, net, recipe.pretext)
+        return net
     method = _call(recipe.method, "bitwright.methods", "method")
     if recipe.binary == "activations":
         method = replace(method, weight=lambda layer: nn.Identity())
     elif recipe.binary == "weights":
         method = replace(method, activation=lambda layer: nn.Identity(), gate=None)
-    return prune_by(recipe.pruning, binarize(net, method), recipe.pretext)
+    return binarize(net, method)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitwright.errors import RecipeError
+from bitwright.train.bayesian import NOT_BAYESIAN, BayesianLayer
 from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Choice, Pretext, Pruning, Teaching, check
 from bitwright.train.rounds import STAGE, write_out
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
@@ -208,6 +209,7 @@ class Recipe:
         pretext: What is learned in place of the labels.
         pruning: Which weights are pruned while training.
         teacher: A trained network to learn from.
+        bayesian: A layer that becomes Bayesian while all others are frozen.
         machine: Speed.
     """
 
@@ -235,6 +237,7 @@ class Recipe:
     pretext: Pretext = LABELS
     pruning: Pruning = DENSE
     teacher: Teaching = ALONE
+    bayesian: BayesianLayer = NOT_BAYESIAN
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
@@ -286,17 +289,19 @@ class Recipe:
         """Where trained networks come from, by key; some are empty."""
         return {"start": self.start, "teacher.source": self.teacher.source, "pruning.by": self.pruning.by}
 
-    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], **network: Any) -> "Recipe":
+    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], images: int = 0, **network: Any) -> "Recipe":
         """The same recipe with what the data set decides written out.
 
         Args:
             mean: Of each channel, for a recipe that leaves it open.
             std: Of each channel, likewise.
+            images: Training images, for a Bayesian layer whose table leaves them open.
             network: Keyword arguments of the network, such as `num_classes`, that hold where the recipe has none.
         """
         data = self.data if self.data.mean else replace(self.data, mean=mean, std=std)
         options = {**network, **self.network.options}
-        return replace(self, data=data, network=Choice(self.network.name, options))
+        bayesian = replace(self.bayesian, images=self.bayesian.images or images)
+        return replace(self, data=data, network=Choice(self.network.name, options), bayesian=bayesian)
 
 
 def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "recipe") -> Recipe:

@@ -149,4 +149,5 @@ def _masked_since(own: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]
 
 
 def _is_added(name: str) -> bool:
-    return any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
+    inside = any(f".{part}." in f".{name}" for part in ("weight_binarizer", "input_binarizer", "rescale"))
+    return inside or name.rpartition(".")[2] in ("rho", "prior_mean")  # of a Bayesian layer

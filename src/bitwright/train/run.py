@@ -121,7 +121,7 @@ def train(
 
 
 def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
-    """Write out what the recipe leaves to the data set: mean, std, and the network's classes, channels and size.
+    """Write out what the recipe leaves to the data set: mean, std, images, the network's classes, channels and size.
 
     Args:
         recipe: The recipe.
@@ -146,7 +146,8 @@ def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
     if (taught := recipe.teacher.network) is not None:
         network = replace(taught, options=accepted_options(taught, facts) | taught.options)
         recipe = replace(recipe, teacher=replace(recipe.teacher, network=network))
-    return recipe.resolve(mean=mean, std=std, **accepted_options(recipe.network, facts))
+    images = samples or count - held
+    return recipe.resolve(mean=mean, std=std, images=images, **accepted_options(recipe.network, facts))
 
 
 def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.core.hooks import after_step, penalty, set_progress
+from bitwright.nn.bayesian import hold_rest
 from bitwright.pretext.heads import head_name, in_head
 from bitwright.train.augment import Targets
 from bitwright.train.batches import EvaluationBatches, TrainingBatches
@@ -144,6 +145,7 @@ class Task(pl.LightningModule):
             self.net.eval()
             self._learning.train()
         self._move_to(self.current_epoch)
+        hold_rest(self.net)
         self._training.reset()
         self._started = time.perf_counter()
 
