@@ -363,10 +363,18 @@ class RuleCounts:
         """
         return self.bits[bits] + self.real_bits
 
+    def of(self, rule: Rule) -> float:
+        """What a rule gives.
+
+        Args:
+            rule: One of `RULES`.
+        """
+        found = {"BOPs": self.bops, "FLOPs": self.flops, "parameters": self.parameters, "bits": self.bits}
+        return found[rule.counts][rule.name]
+
     def __str__(self) -> str:
         """One line for each rule, and the real parameters."""
-        found = {"BOPs": self.bops, "FLOPs": self.flops, "parameters": self.parameters, "bits": self.bits}
-        lines = [f"{rule.counts:10} {rule.name:26} {found[rule.counts][rule.name]:18,.0f}" for rule in RULES]
+        lines = [f"{rule.counts:10} {rule.name:26} {self.of(rule):18,.0f}" for rule in RULES]
         real = f"{self.real_parameters:,} real parameters, {self.real_bits:,} bits"
         return "\n".join(
             [*lines, f"and {real}; {self.ops():,.0f} OPs, {self.memory():,.0f} bits of memory, both dense"]
