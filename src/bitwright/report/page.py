@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitwright.report.scatter import Scatter, scatter_figure
 from bitwright.report.table import Table, to_html
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Page:
         facts: What, and how much.
         tables: Tables of many columns.
         curves: For each picture, its lines: name to (x, y) points, over epochs.
+        scatters: Points with their front.
         sizes: Accuracy against size.
         density: Share of effective connections, by layer, each of [0, 1].
         latency: Milliseconds an image, by what ran.
@@ -100,6 +102,7 @@ class Page:
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    scatters: Sequence[Scatter] = ()
     sizes: Sequence[Size] = ()
     density: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
@@ -122,6 +125,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     """
     sections = [_table(page.facts), *map(to_html, page.tables)]
     sections += [_curves(title, lines) for title, lines in page.curves.items()]
+    sections += map(_scatter, page.scatters)
     sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency)]
     sections += [*map(_layer_maps, page.layers), _samples(page.samples)]
     path = Path(path)
@@ -170,6 +174,13 @@ def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> s
     legend = {"orientation": "h", "y": -0.2, "font": {"size": 12}}
     figure.update_layout(showlegend=len(lines) > 1, legend=legend)
     return _picture(title, figure, height=340 + 14 * len(lines))
+
+
+def _scatter(scatter: Scatter) -> str:
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in scatter.notes)
+    if not scatter.points:
+        return f"<h2>{html.escape(scatter.title)}</h2>{notes}"
+    return _picture(scatter.title, scatter_figure(scatter), height=420) + notes
 
 
 def _sizes(sizes: Sequence[Size]) -> str:
