@@ -50,8 +50,8 @@ def test_pareto_is_another_page_and_table(bw, runs, tmp_path, refused) -> None:
     command = ["report", "--pareto", *runs, "--output", page, "--markdown", markdown]
     done = bw(*command, "--rules", "fine_grained", without=["torch", "pytorch_lightning"])
     assert done.returncode == 0, done.stderr
-    assert "4.321" in done.stdout and "Left out: against size of the file, 2 (no size" in done.stdout
-    assert "size of the file" in markdown.read_text() and "Accuracy against size of the file" in own_text(page)
+    assert "4.321" in done.stdout and "Left out: against file size, 2 (no size" in done.stdout
+    assert "file size" in markdown.read_text() and "Accuracy against file size" in own_text(page)
     found = json.loads(bw(*command, "--json").stdout)
     assert found["panels"][0]["points"][0]["cost"] == 4321
     refused(bw(*command, "--rules", "best"), "rules: expected some of dense", "'best'")

@@ -13,9 +13,9 @@ from bitwright.format.writer import write
 from bitwright.ir.parts import parts_of_graph
 from bitwright.ir.rules import apply_rules
 from bitwright.report.page import write_page
-from bitwright.report.pareto import costs, panels, pareto_page, pareto_table, to_json
+from bitwright.report.pareto import FRONT, costs, panels, pareto_page, pareto_table, to_json
 from bitwright.report.runs import group_runs, read_run
-from bitwright.report.scatter import find_front
+from bitwright.report.scatter import find_front, ticks_between
 
 
 def measured(folder: Path, *, size: int = 0, bops: float = 0, ms: float = 0, cpu: str = "a cpu", **run) -> Path:
@@ -59,16 +59,13 @@ def test_the_front_is_marked_in_every_panel(groups) -> None:
     marked = {panel.cost.key: [n for n, point in panel.points.items() if point.best] for panel in found}
     assert marked == {"bytes": [1, 2, 4], "fine_grained": [1, 2], "ms_per_image": [1, 4]}
     table = pareto_table(groups, found)
-    assert [row[-1] for row in table.rows] == [
-        "size of the file, BOPs by the rule fine_grained, time an image",
-        "size of the file, BOPs by the rule fine_grained",
-        "",
-        "size of the file, time an image",
-    ]
+    assert [[cell.endswith(FRONT) for cell in row[8:]] for row in table.rows] == [
+        [True, True, True], [True, True, False], [False, False, False], [True, False, True],
+    ]  # fmt: skip
+    assert list(table.rows[0][8:]) == [f"{x}\N{NO-BREAK SPACE}{FRONT}" for x in ("9.000", "4.000", "1.000")]
     assert table.rows[1][5] == "71.00 % ± 1.41"
     assert list(table.columns[7:]) == [
-        "bits a weight", "size of the file, kB", "BOPs by the rule fine_grained, millions", "time an image, ms",
-        "on the front of",
+        "bits a weight", "file size, kB", "BOPs (fine_grained), millions", "time an image, ms",
     ]  # fmt: skip
 
 
@@ -100,7 +97,7 @@ def test_each_data_set_has_its_own_front(tmp_path: Path) -> None:
     assert [(panel.data, [point.best for point in panel.points.values()]) for panel in found] == [
         ("cifar10", [True]), ("cifar100", [True]),
     ]  # fmt: skip
-    assert pareto_page(groups, found).scatters[1].title == "Accuracy against size of the file, cifar100"
+    assert pareto_page(groups, found).scatters[1].title == "Accuracy against file size, cifar100"
 
 
 def test_operations_are_counted_from_the_packed_file_where_nobody_did(tmp_path: Path) -> None:
@@ -149,3 +146,10 @@ def test_the_front_is_what_nothing_beats(values: list[tuple[int, int]]) -> None:
         assert not any((a < x and b >= y) or (a <= x and b > y) for a, b in values)
     for (x, y), on in zip(values, front, strict=True):
         assert on or any(a <= x and b >= y for a, b in best)
+
+
+@given(st.floats(1e-4, 1e9), st.floats(1, 1e5))
+def test_ticks_lie_around_what_they_measure(low: float, ratio: float) -> None:
+    ticks = ticks_between(low, low * ratio)
+    assert 4 <= len(ticks) <= 12 and ticks == sorted(ticks)
+    assert low / 1.2 <= ticks[0] and ticks[-1] <= low * ratio * 1.2

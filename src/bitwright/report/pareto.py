@@ -17,6 +17,7 @@ from bitwright.report.scatter import Point, Scatter, find_front
 from bitwright.report.table import Table
 
 BOP_RULES = {rule.name: rule for rule in RULES if rule.counts == "BOPs"}
+FRONT = "●"
 DEFAULT_RULES = ("fine_grained", "shared_patterns")
 
 _INTRODUCTION = (
@@ -77,7 +78,7 @@ def costs(rules: Sequence[str] = DEFAULT_RULES) -> list[Cost]:
     for rule in rules:
         if rule not in BOP_RULES:
             raise ValueError(f"rules: expected some of {', '.join(BOP_RULES)}, found {rule!r}")
-    size = Cost("bytes", "size of the file", "kB", 1e3, lambda run: run.bytes, "no size: bw eval --json > packed.json")
+    size = Cost("bytes", "file size", "kB", 1e3, lambda run: run.bytes, "no size: bw eval --json > packed.json")
     time = Cost(
         "ms_per_image",
         "time an image",
@@ -104,7 +105,7 @@ def panels(groups: Sequence[Group], rules: Sequence[str] = DEFAULT_RULES) -> lis
 
 
 def pareto_table(groups: Sequence[Group], found: Sequence[Panel]) -> Table:
-    """A row for each group with all its costs, and the pictures on whose front it is.
+    """A row for each group with all its costs; those by which it is on a front are marked.
 
     Args:
         groups: The runs, by recipe.
@@ -113,13 +114,12 @@ def pareto_table(groups: Sequence[Group], found: Sequence[Panel]) -> Table:
     shown = list({panel.cost.key: panel.cost for panel in found}.values())
     columns = ["", "method", "network", "data", "seeds", "accuracy", "density", "bits a weight"]
     columns += [f"{cost.title}, {cost.unit}" for cost in shown]
-    columns.append("on the front of")
     networks = names(groups, "network")
     rows = [
         _row(number, group, label, network, shown, found)
         for number, (group, label, network) in enumerate(zip(groups, labels(groups), networks, strict=True), start=1)
     ]
-    table = Table("Networks", columns, rows, "rlllrrrr" + "r" * len(shown) + "l", _notes(groups, found))
+    table = Table("Networks", columns, rows, "rlllrrrr" + "r" * len(shown), _notes(groups, found))
     return table.without_empty_columns()
 
 
@@ -186,7 +186,7 @@ def _operations(rule: str) -> Cost:
         return _from_file(run, rule) if bops is None else bops
 
     absent = "BOPs were not counted: bw eval --json > packed.json, or the packed file in the folder"
-    return Cost(rule, f"BOPs by the rule {rule}", "millions", 1e6, counted, absent)
+    return Cost(rule, f"BOPs ({rule})", "millions", 1e6, counted, absent)
 
 
 def _from_file(run: Run, rule: str) -> float | None:
@@ -239,8 +239,7 @@ def _row(
     bits = group.mean(lambda run: run.bits_per_weight)
     real = group.first.recipe["method"]["name"] == FLOAT
     density = None if real else group.mean(lambda run: run.results.get("density"))
-    of_group = [panel for panel in found if number in panel.points]
-    values = {panel.cost.key: panel.points[number].x for panel in of_group}
+    points = {panel.cost.key: panel.points[number] for panel in found if number in panel.points}
     return [
         str(number),
         label,
@@ -250,14 +249,21 @@ def _row(
         "" if mean != mean else f"{mean:.2f} %" + ("" if spread is None else f" ± {spread:.2f}"),
         "" if density is None else f"{100 * density:.2f} %",
         "" if bits is None else f"{bits:.3f}",
-        *(f"{values[cost.key]:#.4g}".rstrip(".") if cost.key in values else "" for cost in shown),
-        ", ".join(panel.cost.title for panel in of_group if panel.points[number].best),
+        *(_figure(points.get(cost.key)) for cost in shown),
     ]
+
+
+def _figure(point: Point | None) -> str:
+    """Four digits that count, and a mark where the point is on the front."""
+    if point is None:
+        return ""
+    return f"{point.x:#.4g}".rstrip(".") + (f"\N{NO-BREAK SPACE}{FRONT}" if point.best else "")
 
 
 def _notes(groups: Sequence[Group], found: Sequence[Panel]) -> list[str]:
     shown = [BOP_RULES[panel.cost.key] for panel in found if panel.cost.key in BOP_RULES]
-    notes = [f"BOPs by the rule {rule.name}: {rule.formula} ({rule.source})." for rule in dict.fromkeys(shown)]
+    notes = [f"{FRONT} marks costs for which no other network is as accurate at as low a cost: the Pareto front."]
+    notes += [f"BOPs ({rule.name}): {rule.formula}, for one image; {rule.source}." for rule in dict.fromkeys(shown)]
     machines = sorted({run.timed_on for group in groups for run in group.runs if run.ms_per_image and run.timed_on})
     if machines:
         apart = (

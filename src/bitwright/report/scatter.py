@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,6 +65,22 @@ def find_front(values: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(a <= x and b >= y and (a, b) != (x, y) for a, b in values) for x, y in values]
 
 
+def ticks_between(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis, somewhat beyond both ends: 1, 2, 5 of each power of ten, or more of them.
+
+    Args:
+        low: The least value, above 0.
+        high: The largest.
+    """
+    powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), [n / 10 for n in range(10, 100)]):
+        found = [step * 10.0**power for power in powers for step in steps]
+        inside = [tick for tick in found if low / 1.2 <= tick <= high * 1.2]
+        if len(inside) >= 4:
+            break
+    return inside[:: -(-len(inside) // 12)]
+
+
 def scatter_figure(scatter: Scatter) -> "Figure":
     """Points by family, filled where they are on the front, and the front as a dashed line of steps.
 
@@ -104,7 +121,8 @@ def scatter_figure(scatter: Scatter) -> "Figure":
             },
             name=family,
         )
-    figure.update_xaxes(type="log", title=scatter.x_title, dtick="D2")
+    ticks = ticks_between(min(point.x for point in scatter.points), max(point.x for point in scatter.points))
+    figure.update_xaxes(type="log", title=scatter.x_title, tickvals=ticks, ticktext=[f"{tick:,.10g}" for tick in ticks])
     figure.update_yaxes(title=scatter.y_title)
     figure.update_layout(legend={"orientation": "h", "y": -0.25, "font": {"size": 12}})
     return figure
