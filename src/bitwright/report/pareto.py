@@ -180,6 +180,16 @@ def accuracy(run: Run) -> float | None:
     return run.results.get("accuracy") if run.packed_accuracy is None else run.packed_accuracy
 
 
+def family(group: Group) -> str:
+    """The method without its options, and what prunes.
+
+    Args:
+        group: Runs of one recipe.
+    """
+    method, pruning = group.first.recipe["method"]["name"], group.first.recipe.get("pruning", {}).get("name")
+    return ", ".join(filter(None, ["float32" if method == FLOAT else method, pruning]))
+
+
 def _operations(rule: str) -> Cost:
     def counted(run: Run) -> float | None:
         bops = run.bops.get(rule)
@@ -213,7 +223,7 @@ def _panel(groups: Sequence[Group], cost: Cost, data: str) -> Panel:
         else:
             shown = [value / cost.scale for value in x], [100 * value for value in y]
             (mean_x, spread_x), (mean_y, spread_y) = map(_mean_and_spread, shown)
-            points[number] = Point(number, label, _family(group), mean_x, mean_y, spread_x, spread_y)
+            points[number] = Point(number, label, family(group), mean_x, mean_y, spread_x, spread_y)
     best = find_front([(point.x, point.y) for point in points.values()])
     marked = {number: replace(points[number], best=good) for number, good in zip(points, best, strict=True)}
     return Panel(cost, data, marked, absent)
@@ -225,11 +235,6 @@ def _values(group: Group, value: Callable[[Run], float | None]) -> list[float]:
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
-
-
-def _family(group: Group) -> str:
-    method, pruning = group.first.recipe["method"]["name"], group.first.recipe.get("pruning", {}).get("name")
-    return ", ".join(filter(None, ["float32" if method == FLOAT else method, pruning]))
 
 
 def _row(
