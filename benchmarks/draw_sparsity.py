@@ -7,12 +7,12 @@ Example: python benchmarks/draw_sparsity.py
 """
 
 from collections.abc import Mapping, Sequence
-from math import exp, log
+from math import exp, log, log10
 from pathlib import Path
 
 import plotly.graph_objects as go
 import tyro
-from draw import RESULTS, ROOT, Row, fill, names, read_rows, select
+from draw import RESULTS, ROOT, STYLE, Row, fill, names, read_rows, select
 from plotly.subplots import make_subplots
 
 from bitwright.report import comparison
@@ -114,8 +114,10 @@ def of_network(group: Group, item: str) -> bool:
 
 
 def plot(rows: Sequence[Row], item: str, groups: Sequence[Group]) -> go.Figure:
-    """Three pictures side by side: time and file size with the dense twin's, and the accuracy of trained networks."""
-    figure = make_subplots(1, 3, subplot_titles=["time an image, us", "file, kB", "CIFAR-10 accuracy, %"])
+    """Time and file size with the dense twin's, and accuracy where a method was trained at several densities."""
+    trained = accuracies(groups)
+    titles = ["time an image, us", "file, kB", *(["CIFAR-10 accuracy, %"] if trained else [])]
+    figure = make_subplots(1, len(titles), subplot_titles=titles)
     notes = []
     for index, found in enumerate(settings(rows, item)):
         isa, color = found[0]["isa"], COLORS[index]
@@ -130,42 +132,48 @@ def plot(rows: Sequence[Row], item: str, groups: Sequence[Group]) -> go.Figure:
     x = [float(row["density"]) for row in last]
     _line(figure, 2, "file", x, [float(row["bytes"]) / 1e3 for row in last], COLORS[2])
     _line(figure, 2, "file, dense twin", x, [float(row["dense_bytes"]) / 1e3 for row in last], COLORS[2], "dash")
-    _accuracies(figure, groups)
-    ticks = sorted({*x, *(float(row["density"]) for row in rows)})
+    for index, (name, points) in enumerate(trained.items()):
+        x, y = (list(values) for values in zip(*points, strict=True))
+        color, symbol = COLORS[(3 + index) % len(COLORS)], SYMBOLS[index % len(SYMBOLS)]
+        _line(figure, 3, name, x, y, color, symbol=symbol)
+    ticks = sorted({float(row["density"]) for row in rows})
     text = [f"{100 * (1 - tick):g}" for tick in ticks]
-    figure.update_xaxes(type="log", autorange="reversed", tickvals=ticks, ticktext=text, title="sparsity, %")
+    ends = [log10(1.2 * ticks[-1]), log10(ticks[0] / 1.2)]
+    figure.update_xaxes(type="log", range=ends, tickvals=ticks, ticktext=text, title="sparsity, %")
     figure.update_yaxes(rangemode="tozero", col=1)
     figure.update_yaxes(rangemode="tozero", col=2)
     title = f"{item}: faster than its dense twin below a density of: {'; '.join(notes)}"
     legend = {"orientation": "h", "y": -0.25}
-    return figure.update_layout(
-        template="plotly_white", width=1100, height=460, font={"size": 12}, title=title, legend=legend
-    )
+    return figure.update_layout(**STYLE, title=title, legend=legend)
 
 
 def _line(
-    figure: go.Figure, column: int, name: str, x: list[float], y: list[float], color: str, dash: str = "solid"
+    figure: go.Figure,
+    column: int,
+    name: str,
+    x: list[float],
+    y: list[float],
+    color: str,
+    dash: str = "solid",
+    symbol: str = "circle",
 ) -> None:
     mode = "lines" if dash == "dash" else "lines+markers"
-    line = {"color": color, "dash": dash}
-    figure.add_scatter(name=name, x=x, y=y, mode=mode, line=line, row=1, col=column)
+    line, marker = {"color": color, "dash": dash}, {"symbol": symbol, "size": 8}
+    figure.add_scatter(name=name, x=x, y=y, mode=mode, line=line, marker=marker, row=1, col=column)
 
 
-def _accuracies(figure: go.Figure, groups: Sequence[Group]) -> None:
-    """A line for each method, network and number of epochs, through the mean of the seeds at each density."""
+def accuracies(groups: Sequence[Group]) -> dict[str, list[tuple[float, float]]]:
+    """Density and accuracy in percent, the mean of the seeds, of each method, network and number of epochs.
+
+    Those that ran at a single density are left out.
+    """
     series: dict[str, list[tuple[float, float]]] = {}
     for group, network in zip(groups, comparison.names(groups, "network"), strict=True):
         density, share = group.mean(lambda run: run.results.get("density")), group.mean(accuracy)
         if density and share is not None:
             name = f"{family(group)}, {network}, {group.first.epochs} epochs"
             series.setdefault(name, []).append((density, 100 * share))
-    for index, (name, points) in enumerate(series.items()):
-        x, y = zip(*sorted(points), strict=True)
-        marker = {"symbol": SYMBOLS[index % len(SYMBOLS)], "color": COLORS[index % len(COLORS)], "size": 9}
-        figure.add_scatter(name=name, x=x, y=y, mode="lines+markers", marker=marker, row=1, col=3)
-    if not series:
-        empty = {"showarrow": False, "xref": "x3 domain", "yref": "y3 domain", "x": 0.5, "y": 0.5}
-        figure.add_annotation(text="no run of this network yet", **empty)
+    return {name: sorted(points) for name, points in series.items() if len(points) > 1}
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def test_the_plot_shows_each_side_and_the_accuracy_of_seeds(draw, tmp_path) -> N
     ]  # fmt: skip
     groups = group_runs(map(read_run, [*folders, write_run(tmp_path / "x", method={"name": "none"})]))
     chosen = [group for group in groups if draw.of_network(group, "resnet20")]
+    assert draw.accuracies(chosen[:1]) == {} and len(draw.plot(ROWS, "resnet20", []).data) == 4
     assert len(chosen) == 2 and not any(draw.of_network(group, "vgg_small") for group in groups)
     figure = draw.plot(ROWS, "resnet20", chosen)
     assert [line.name for line in figure.data] == [
