@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwright.ir.rules import (
-    RULES,
-    BinaryWeights,
-    Parts,
-    RealLayer,
-    RuleCounts,
-    apply_rules,
-    entropy,
-    huffman_lengths,
-    index_bits,
-)
+from bitwright.ir.parts import BinaryWeights, Parts, RealLayer
+from bitwright.ir.rules import RULES, RuleCounts, apply_rules, entropy, huffman_lengths, index_bits
 
 
 def counted(*binary: BinaryWeights, real: tuple[RealLayer, ...] = (), parameters: int = 0) -> RuleCounts:

@@ -1,7 +1,6 @@
 """The counting rules of the papers: operations, parameters and memory of a network, by name.
 
-A rule takes a network's `Parts`, which `ir.parts` reads off a graph and `nn.parts` off a trained module. It sees of
-each binary layer the symbols of its weights, so sparse and repeated kernels count as each paper counts them.
+A rule takes a network's `Parts`, read off a graph by `ir.parts`, or off a trained module by `nn.parts`.
 
 With N = pixels of the output, c = input channels, f = filters that read one of them, k*k = weights of a kernel, M = all
 binary weights and H(p) = -p*log2(p) - (1-p)*log2(1-p).
@@ -10,12 +9,11 @@ binary weights and H(p) = -p*log2(p) - (1-p)*log2(1-p).
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from math import ceil, log2, prod
+from math import ceil, log2
 
 import numpy as np
 
-from bitwright.ir.ops import Array
+from bitwright.ir.parts import BinaryWeights, Parts
 
 OPS_PER_FLOP = 64  # binary multiply-adds that cost as much as a real one
 
@@ -24,99 +22,6 @@ _SBNN = "Schiavone et al. (SBNN), ECML PKDD 2023; after the kernel statistics of
 _SUBBIT = "Wang et al. (Sub-bit), ICCV 2021, its code's README; the formula gives all its figures"
 _MULTI_PRIZE = "Diffenderfer and Kailkhura (multi-prize tickets), ICLR 2021"
 _NAS_BNN = "Lin et al. (NAS-BNN), arXiv 2408.15484, its code"
-
-
-@dataclass(frozen=True, eq=False)
-class BinaryWeights:
-    """Weights of one binary layer.
-
-    Attributes:
-        name: The layer's.
-        symbols: (out, in/groups, kh, kw) uint8: 0 where the weight holds the value that costs nothing, which is 0 or
-            the commoner one; 1 where it holds the other; 2 for a third, where weights are exact zeros besides.
-        pixels: Pixels of the output, over all its runs for one sample; 0 where real inputs make the products real.
-        groups: Groups of the convolution.
-        offset: Whether symbol 0 stands for another value than 0: one filter of ones corrects all sums.
-        planes: Bits of an input.
-    """
-
-    name: str
-    symbols: Array
-    pixels: int
-    groups: int = 1
-    offset: bool = False
-    planes: int = 1
-
-    @property
-    def kernel(self) -> int:
-        """k*k, the weights of a kernel."""
-        return prod(self.symbols.shape[2:])
-
-    @property
-    def channels(self) -> int:
-        """c, the input channels of all groups."""
-        return self.symbols.shape[1] * self.groups
-
-    @property
-    def readers(self) -> int:
-        """f, the filters that read an input channel."""
-        return len(self.symbols) // self.groups
-
-    @property
-    def ones(self) -> int:
-        """How many weights hold another value than the one that costs nothing."""
-        return int(np.count_nonzero(self.symbols))
-
-    @property
-    def levels(self) -> int:
-        """How many values there are: 2, or 3 with exact zeros besides."""
-        return 3 if self.symbols.max(initial=0) > 1 else 2
-
-    @cached_property
-    def kernel_counts(self) -> Array:
-        """How often each distinct kernel occurs, in descending order."""
-        rows = np.ascontiguousarray(self.symbols).reshape(-1, self.kernel)
-        _, counts = np.unique(rows.view(f"V{self.kernel}"), return_counts=True)
-        return np.sort(counts)[::-1]
-
-
-@dataclass(frozen=True)
-class RealLayer:
-    """What a real-valued convolution or linear layer costs for one sample.
-
-    Attributes:
-        name: The layer's.
-        products: Multiply-adds.
-        convolution: Whether it is one.
-        biases: How many it adds.
-    """
-
-    name: str
-    products: int
-    convolution: bool
-    biases: int = 0
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the rules see of a network.
-
-    Attributes:
-        binary: Its binary weights, by layer.
-        real: Its real-valued convolutions and linear layers, in the order of the network.
-        real_parameters: All other parameters: real weights, biases, thresholds, batch norms.
-        real_bits: What these take, 32 bits each unless the file holds smaller integers.
-    """
-
-    binary: tuple[BinaryWeights, ...]
-    real: tuple[RealLayer, ...]
-    real_parameters: int
-    real_bits: int
-
-    @property
-    def binary_weights(self) -> int:
-        """M, over all layers."""
-        return sum(layer.symbols.size for layer in self.binary)
 
 
 @dataclass(frozen=True)

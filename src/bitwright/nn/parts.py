@@ -8,8 +8,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from bitwright.core.levels import read_levels
 from bitwright.core.masked import Masked, Ternary
-from bitwright.ir.parts import symbols_of
-from bitwright.ir.rules import BinaryWeights, Parts, RealLayer, RuleCounts, apply_rules
+from bitwright.ir.parts import BinaryWeights, Parts, RealLayer, symbols_of
+from bitwright.ir.rules import RuleCounts, apply_rules
 from bitwright.nn.count import count
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 from bitwright.nn.modes import evaluating

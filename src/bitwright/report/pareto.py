@@ -3,7 +3,9 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from bitwright.errors import FormatError
@@ -203,9 +205,14 @@ def _from_file(run: Run, rule: str) -> float | None:
     """Binary operations of the one packed file in a folder; None if there is none, or several, or it is damaged."""
     files = list(run.folder.glob("*.bw"))
     try:
-        return apply_rules(parts_of_graph(read(files[0]))).bops[rule] if len(files) == 1 else None
+        return _operations_of(files[0], files[0].stat().st_mtime_ns)[rule] if len(files) == 1 else None
     except FormatError:
         return None
+
+
+@lru_cache
+def _operations_of(file: Path, written: int) -> Mapping[str, float]:
+    return apply_rules(parts_of_graph(read(file))).bops
 
 
 def _panel(groups: Sequence[Group], cost: Cost, data: str) -> Panel:
