@@ -84,6 +84,7 @@ bench: setup build/tools/bench_peak
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	$(BIN)/bw bench --suite layers --output benchmarks/results/layers.csv
 	$(BIN)/bw bench --suite networks --output benchmarks/results/networks.csv
+	$(BIN)/bw bench --suite sparsity --output benchmarks/results/sparsity.csv
 	build/tools/bench_peak > benchmarks/results/peaks.csv
 	$(BIN)/python benchmarks/train_step.py
 
@@ -94,6 +95,7 @@ build/tools/bench_peak: $(STAMP)
 plots: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	$(BIN)/python benchmarks/draw.py
+	$(BIN)/python benchmarks/draw_sparsity.py
 
 docs: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'

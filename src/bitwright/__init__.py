@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bitwright.lower import export
     from bitwright.nn.convert import binarize, binarize_parameter
     from bitwright.nn.count import count
+    from bitwright.nn.parts import count_by_rules
     from bitwright.runtime.engine import load
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "binarize_parameter",
     "check_binarizer",
     "count",
+    "count_by_rules",
     "distill",
     "export",
     "load",
@@ -49,6 +51,7 @@ _HOME = {
     "binarize_parameter": "nn.convert",
     "check_binarizer": "core.levels",
     "count": "nn.count",
+    "count_by_rules": "nn.parts",
     "export": "lower",
     "load": "runtime.engine",
     "penalty": "core.hooks",

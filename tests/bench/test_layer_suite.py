@@ -39,7 +39,7 @@ def test_the_real_layer_of_the_peers_has_the_same_weights(name: str, rng: np.ran
 
 
 def test_our_side_times_the_layer_with_its_threshold() -> None:
-    ours = our_engine(layer_item("6x6x16", (DENSE,)), DENSE, Setting(), isa="portable")
+    ours = our_engine(layer_item("6x6x16", (DENSE,)).graphs[DENSE], LAYER, Setting(), isa="portable")
     assert ours.isa == "portable" and ours.kernel and ours.bytes > 0
     median, least = ours.round(3)
     assert median >= least > 0
@@ -48,7 +48,7 @@ def test_our_side_times_the_layer_with_its_threshold() -> None:
 @pytest.mark.parametrize("setting", [Setting(threads=2), Setting(batch=2)])
 def test_a_layer_takes_one_sample_on_one_thread(setting: Setting) -> None:
     with pytest.raises(ValueError, match=r"one sample at a time on one thread"):
-        our_engine(layer_item("6x6x16", (DENSE,)), DENSE, setting)
+        our_engine(layer_item("6x6x16", (DENSE,)).graphs[DENSE], LAYER, setting)
 
 
 @pytest.mark.parametrize("name", ["6x6", "0x6x8", "linear", "6x6xa", "net"])

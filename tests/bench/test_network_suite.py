@@ -42,7 +42,7 @@ def test_we_get_pixels_and_the_peers_the_dense_network_of_real_numbers(tiny: Ite
     assert tiny.real.input_type.kind == Kind.REAL
     binary = [op for op in tiny.graphs[0.05].ops if isinstance(op, ops.BinaryConv)]
     assert all(op.weight.mean() == pytest.approx(0.05, abs=1 / op.weight.size) for op in binary)
-    assert len(binary) == 16
+    assert len(binary) == 16 and not any(op.signed for op in binary)
     assert all(op.signed for op in tiny.binary.ops if isinstance(op, ops.BinaryConv))
 
 

@@ -21,6 +21,9 @@ def test_eval_counts_right_answers(bw, graph, net, digits, engine):
     assert result["accuracy"] == expected_accuracy(graph, digits)
     assert result["images"] == 30
     assert result["images_per_s"] > 0
+    assert result["counted"]["bops"]["dense"] == 64 * 288 + 3 * 512
+    assert result["counted"]["bops"]["fine_grained"] < 64 * 288 + 3 * 512
+    assert 0 < result["bits_per_weight"] <= 1
 
 
 def test_eval_prints_a_table(bw, graph, net, digits):

@@ -86,6 +86,29 @@ def truncated(data):
     return data[: len(data) // 2]
 
 
+@pytest.mark.parametrize("density", [0.1, 0.5])
+def test_the_rules_of_the_papers(bw, tmp_path, density):
+    sign = ops.Binarize(name="sign", inputs=("x",), threshold=np.zeros(8, np.float32))
+    weight = np.random.default_rng(0).random((16, 8, 3, 3)) < density
+    conv = ops.BinaryConv(name="c", inputs=("sign",), weight=weight, signed=False, window=Window((3, 3)))
+    scale = ops.Affine(name="y", inputs=("c",), scale=np.ones(16, np.float32))
+    write(ops.Graph("x", TensorType(Kind.REAL, (8, 6, 6)), (sign, conv, scale), "y"), tmp_path / "net.bw")
+    done = bw("inspect", tmp_path / "net.bw", "--rules", "--json", without=["torch"])
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["bops"]["dense"] == 16 * weight.size and found["bops"]["fine_grained"] == 16 * weight.sum()
+    assert (found["real_parameters"], found["real_bits"]) == (8 + 16, 32 * (8 + 16))
+    assert {rule["name"] for rule in found["rules"]} >= {"kernel_skipping", "shared_patterns", "entropy"}
+
+
+def test_the_rules_as_a_table(bw, net, refused):
+    done = bw("inspect", net, "--rules")
+    assert done.returncode == 0, done.stderr
+    for words in ("fine_grained", "M*H(p)", "Bi-Real Net", "kernel_huffman", "M binary weights"):
+        assert words in done.stdout
+    refused(bw("inspect", net, "--rules", "--plan"), "--plan or --rules")
+
+
 def corrupted(data):
     return data[:-40] + bytes([data[-40] ^ 1]) + data[-39:]
 

@@ -44,6 +44,19 @@ def test_json_is_one_object(bw, runs, tmp_path) -> None:
     assert Path(found["report"]) == tmp_path / "out.html"
 
 
+def test_pareto_is_another_page_and_table(bw, runs, tmp_path, refused) -> None:
+    (runs[0] / "packed.json").write_text('{"bytes": 4321, "accuracy": 0.75}')
+    page, markdown = tmp_path / "out.html", tmp_path / "out.md"
+    command = ["report", "--pareto", *runs, "--output", page, "--markdown", markdown]
+    done = bw(*command, "--rules", "fine_grained", without=["torch", "pytorch_lightning"])
+    assert done.returncode == 0, done.stderr
+    assert "4.321" in done.stdout and "Left out: against file size, 2 (no size" in done.stdout
+    assert "file size" in markdown.read_text() and "Accuracy against file size" in own_text(page)
+    found = json.loads(bw(*command, "--json").stdout)
+    assert found["panels"][0]["points"][0]["cost"] == 4321
+    refused(bw(*command, "--rules", "best"), "rules: expected some of dense", "'best'")
+
+
 def test_mistakes_are_one_line_and_write_nothing(bw, runs, tmp_path, refused) -> None:
     (tmp_path / "empty").mkdir()
     refused(bw("report", runs[0], tmp_path / "empty", cwd=tmp_path), "empty is no run", "recipe.toml")

@@ -13,17 +13,9 @@ from bitwright.core.binarizers import ScaledSign
 from bitwright.core.hooks import after_step, penalty
 from bitwright.core.levels import read_levels
 from bitwright.lower import export
-from bitwright.methods import bi_real_net, subbit
-from bitwright.methods.subbit import (
-    Codebook,
-    SubbitDomain,
-    numbers_of,
-    patterns_of,
-    shared_operations,
-    subbit_cost,
-)
+from bitwright.methods import subbit
+from bitwright.methods.subbit import Codebook, SubbitDomain, numbers_of, patterns_of
 from bitwright.nn.convert import binarize
-from bitwright.nn.count import count
 
 
 def kernels(out: int = 8, inputs: int = 6) -> torch.Tensor:
@@ -257,27 +249,6 @@ def test_the_general_domain_reaches_its_budget() -> None:
         after_step(layer)
     assert read_levels(layer.binarized_weight()).density <= 0.3 + 0.02
     assert layer.weight.abs().max() <= 1.5
-
-
-def test_the_costs_of_the_published_table() -> None:
-    net = zoo.resnet18(1000, shortcut_every=1, nonlinearity="rprelu", stem="large", head="plain")
-    found = count(binarize(net, bi_real_net()), torch.zeros(1, 3, 224, 224))
-    layers = [(x.bops, net.get_submodule(x.name).out_channels, x.binary_weights) for x in found.layers if x.bops]
-    for index_bits, bits, operations in (
-        (9, 10.99e6, 1.6763e9), (6, 7.324e6, 0.8839e9), (5, 6.103e6, 0.5014e9), (4, 4.882e6, 0.2972e9)
-    ):  # fmt: skip
-        assert sum(index_bits * weights / 9 for *_, weights in layers) == pytest.approx(bits, rel=1e-3)
-        total = sum(shared_operations(bops, filters, index_bits) for bops, filters, _ in layers)
-        assert total == pytest.approx(operations, abs=0.00005e9)
-
-
-def test_the_cost_of_a_network_with_other_layers() -> None:
-    net = nn.Sequential(nn.Conv2d(4, 16, 3, groups=2), nn.Conv2d(16, 32, 1), nn.Conv2d(32, 8, 3))
-    binarize(net, subbit(2), where=["0", "1", "2"])
-    cost = subbit_cost(net, torch.zeros(1, 4, 6, 6))
-    assert cost.bits == 2 * 16 * 2 + 16 * 32 + 2 * 32 * 8
-    dense, grouped, last = 16 * 16 * 32, 16 * 4 * (9 * 4 + 8 / 2), 4 * 32 * (9 * 4 + 8 / 2)
-    assert cost.operations == pytest.approx(dense + grouped + last)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_totals_are_sums(graph):
     totals = summary.totals
     assert (totals.binary_weights, totals.real_weights, totals.weights) == (224, 266, 490)
     assert totals.density == (36 + 80) / 224
+    assert totals.bits_per_weight == (8 * 13 + 8 * 4) / 224
     assert totals.bops == 576 + 288 + 80
     assert totals.flops == 3456 + 50
     assert totals.ops == 944 / 64 + 3506
@@ -102,7 +103,7 @@ def test_a_window_sum_of_a_vector_counts_its_elements():
 def test_a_network_without_binary_weights_has_no_density():
     relu = ops.Clamp(name="y", inputs=("x",), low=0.0, high=1.0)
     totals = summarize(Graph("x", TensorType(Kind.REAL, (7,)), (relu,), "y")).totals
-    assert (totals.density, totals.weights, totals.ops) == (None, 0, 0.0)
+    assert (totals.density, totals.bits_per_weight, totals.weights, totals.ops) == (None, None, 0, 0.0)
 
 
 def test_it_becomes_json():

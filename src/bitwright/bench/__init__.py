@@ -1,1 +1,1 @@
-"""The suites of `bw bench --suite`: layers and networks, timed in turn with other libraries on the same machine."""
+"""The suites of `bw bench --suite`: layers, networks and sparse networks, timed in turn with others on one machine."""

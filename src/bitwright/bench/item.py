@@ -8,7 +8,7 @@ import numpy as np
 
 from bitwright.ir import ops
 
-Suite = Literal["layers", "networks"]
+Suite = Literal["layers", "networks", "sparsity"]
 DENSE = 0.5  # the density that stands for weights of -1 and +1
 
 
@@ -20,7 +20,7 @@ class Item:
 
     Attributes:
         name: What it is called in tables.
-        graphs: What our engine runs, by density of the weights; `DENSE` is among them.
+        graphs: What our engine runs, by density of the weights; in the suite of sparsity `DENSE` is half ones.
         real: What peers run as float32 or int8: the same shapes, real-valued.
         binary: What peers with binary layers run, real numbers in and out; of the same shapes as the dense graph.
         layer: The op that alone is timed, bits to bits; None for the whole run.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 DENSITIES = (DENSE, 0.05)
+OFFSET = -0.75  # the middle of the two levels: an untrained network has it at 0, where they are -1 and +1
 PIXELS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
@@ -82,27 +83,39 @@ def network_item(name: str, densities: tuple[float, ...] = DENSITIES) -> Item:
         if not 0 < density <= DENSE:
             raise ValueError(f"densities: expected shares above 0 and up to {DENSE}, found {density}")
     network = NETWORKS[name]
-    graphs = {density: _graph(network, density, pixels=True) for density in {DENSE: None, **dict.fromkeys(densities)}}
-    real = pool_before_sign(_graph(network, DENSE, pixels=False))
+    shares = {DENSE: None} | {density: density for density in densities if density != DENSE}
+    graphs = {density: network_graph(network, share) for density, share in shares.items()}
+    real = pool_before_sign(network_graph(network, None, pixels=False))
     return Item(name, graphs, real, real)
 
 
-def _graph(network: Network, density: float, *, pixels: bool) -> ops.Graph:
+def network_graph(network: Network, density: float | None, *, pixels: bool = True) -> ops.Graph:
+    """A network with random weights.
+
+    Args:
+        network: Which.
+        density: Share of the weights at the rarer of two levels of a general domain, in every layer; None for weights
+            of -1 and +1.
+        pixels: Whether it reads pixels, and normalises them; else real numbers, and nothing of it is in integers.
+    """
     import torch
 
     from bitwright.lower.first_layer import integer_first_layer
     from bitwright.lower.pipeline import lower
     from bitwright.lower.stream import fixed_stream
     from bitwright.methods import bi_real_net, sbnn
+    from bitwright.methods.sbnn import GeneralDomain
     from bitwright.nn.convert import binarize
     from bitwright.nn.layers import BinaryConv2d
 
     torch.manual_seed(0)
     net = network.make()
-    binarize(net, bi_real_net() if density == DENSE else sbnn(sparsity=1 - density))
-    if density != DENSE:
+    binarize(net, bi_real_net() if density is None else sbnn(sparsity=1 - density))
+    if density is not None:
         with torch.no_grad():
             for layer in net.modules():
+                if isinstance(layer, GeneralDomain):
+                    layer.phi.fill_(OFFSET)
                 if isinstance(layer, BinaryConv2d):
                     weights = layer.weight.flatten()
                     low = min(round((1 - density) * len(weights)), len(weights) - 1)

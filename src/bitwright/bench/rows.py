@@ -13,6 +13,8 @@ from bitwright import _native
 from bitwright.bench.item import Setting, Suite
 from bitwright.bench.peer import LIMITS
 from bitwright.bench.run import Result
+from bitwright.format.writer import to_bytes
+from bitwright.report.summary import summarize
 from bitwright.report.timing import Timing, describe_machine
 
 Row = dict[str, Any]
@@ -56,7 +58,17 @@ def result_rows(result: Result, suite: Suite, setting: Setting) -> list[Row]:
         if not result.peers:
             nothing = dict.fromkeys(("peer_median_us", "peer_min_us", "ratio", "ratio_min"), "")
             rows.append({**begin, **_NOBODY, **nothing})
-    return rows
+    return rows if suite != "sparsity" else _with_sizes(rows, result)
+
+
+def _with_sizes(rows: Sequence[Row], result: Result) -> list[Row]:
+    """What the file spends on a binary weight at each density, and the bytes of the dense form's file."""
+    bits = {
+        density: summarize(graph, result.ours[density][0].bytes).totals.bits_per_weight
+        for density, graph in result.item.graphs.items()
+    }
+    dense = len(to_bytes(result.item.binary))
+    return [{**row, "bits_per_weight": round(bits[row["density"]] or 0, 4), "dense_bytes": dense} for row in rows]
 
 
 def environment(setting: Setting) -> Row:

@@ -11,10 +11,13 @@ from bitwright.bench.layers import layer_item
 from bitwright.bench.networks import DENSITIES as NETWORK_DENSITIES
 from bitwright.bench.networks import NETWORKS, network_item
 from bitwright.bench.peer import Peer
+from bitwright.bench.sparsity import DENSITIES as SPARSITY_DENSITIES
+from bitwright.bench.sparsity import NAMES as SPARSITY_NAMES
+from bitwright.bench.sparsity import sparsity_item
 from bitwright.bench.turns import Entrant, take_turns
 from bitwright.report.timing import Timing
 
-ITEMS: dict[Suite, tuple[str, ...]] = {"layers": LAYER_NAMES, "networks": tuple(NETWORKS)}
+ITEMS: dict[Suite, tuple[str, ...]] = {"layers": LAYER_NAMES, "networks": tuple(NETWORKS), "sparsity": SPARSITY_NAMES}
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,15 @@ def make_item(suite: Suite, name: str, densities: Sequence[float] = ()) -> Item:
     Args:
         suite: Which suite.
         name: One of its items; of layers also other shapes.
-        densities: Of the weights; the dense form is always there.
+        densities: Of the weights; the dense form is always there, in the suite of sparsity as the peer.
 
     Raises:
         ValueError: If there is no such item, or a density is out of range.
     """
     if suite == "layers":
         return layer_item(name, tuple(densities) or LAYER_DENSITIES)
+    if suite == "sparsity":
+        return sparsity_item(name, tuple(densities) or SPARSITY_DENSITIES)
     return network_item(name, tuple(densities) or NETWORK_DENSITIES)
 
 
@@ -68,7 +73,7 @@ def run_item(
     Raises:
         ValueError: If a setting is out of range.
     """
-    ours = {density: our_engine(item, density, setting, isa) for density in item.graphs}
+    ours = {density: our_engine(graph, item.layer, setting, isa) for density, graph in item.graphs.items()}
     ready, absent = _enter(item, suite, peers, setting)
     sides = {f"bitwright {density}": side.round for density, side in ours.items()}
     sides |= {" ".join(name): entrant.round for name, entrant in ready.items()}

@@ -22,7 +22,7 @@ def bench(
     /,
     *,
     against: Annotated[Literal["torch"] | None, arg(metavar="torch", help_behavior_hint="")] = None,
-    suite: Annotated[Suite | None, arg(metavar="layers|networks", help_behavior_hint="")] = None,
+    suite: Annotated[Suite | None, arg(metavar="layers|networks|sparsity", help_behavior_hint="")] = None,
     peers: Annotated[str, arg(metavar="NAME,NAME...")] = "torch,onnxruntime,openvino,lce",
     items: Annotated[tuple[str, ...], Quiet] = (),
     densities: Annotated[tuple[float, ...], Quiet] = (),
@@ -38,7 +38,8 @@ def bench(
 
     For a file, PyTorch runs the float32 network of the same shapes: ordinary convolutions, batch norm folded into them,
     hardtanh for the signs, in the faster of its two memory layouts. Ratios are those of the medians. In a suite, each
-    peer runs as float32, int8 or binary, whatever it has, and one that is missing is named.
+    peer runs as float32, int8 or binary, whatever it has, and one that is missing is named. The suite of sparsity has
+    one peer, our engine with the dense network of weights -1 and +1.
 
     Example: bw bench net.bw --against torch --threads 1
 
@@ -50,7 +51,8 @@ def bench(
         suite: What to time in place of a file.
         peers: Whom to compare a suite with.
         items: Some of the suite's layers or networks; all by default.
-        densities: Shares of the weights that are 1, beside the dense form; the suite's own by default.
+        densities: Shares of the weights that are 1, beside the dense form; the suite's own by default. Of sparsity,
+            up to 0.5, which is half ones.
         output: A CSV file to add the suite's rows to.
         isa: Our instruction set; by default BITWRIGHT_ISA of the environment, else the best.
         threads: How many threads each of them gets.
@@ -62,7 +64,7 @@ def bench(
     if batch < 1:
         raise ValueError(f"--batch must be at least 1, found {batch}")
     if (file is None) == (suite is None):
-        raise ValueError("expected either a file or --suite layers or --suite networks")
+        raise ValueError("expected either a file or --suite layers, networks or sparsity")
     if suite is not None:
         if against is not None:
             raise ValueError("--against goes with a file; a suite has --peers")
@@ -115,18 +117,20 @@ def _bench_suite(
     from bitwright.bench.peers import PEERS
     from bitwright.bench.rows import add_rows, result_rows
     from bitwright.bench.run import ITEMS, make_item, run_item
+    from bitwright.bench.sparsity import dense_twin
 
     names = [name for name in peers.split(",") if name]
     for name in names:
         if name not in PEERS:
             raise ValueError(f"--peers: expected some of {', '.join(PEERS)}, found {name!r}")
-    if suite == "networks":
-        need("torch", "train", "bw bench --suite networks")
+    if suite != "layers":
+        need("torch", "train", f"bw bench --suite {suite}")
+    chosen = [dense_twin(isa)] if suite == "sparsity" else [PEERS[name] for name in names]
     rows, absent = [], {}
     with only_json(json):
         for name in items or ITEMS[suite]:
             item = make_item(suite, name, densities)
-            result = run_item(item, suite, [PEERS[peer] for peer in names], setting, isa=isa, rounds=rounds)
+            result = run_item(item, suite, chosen, setting, isa=isa, rounds=rounds)
             found = result_rows(result, suite, setting)
             if output is not None:
                 add_rows(output, found)

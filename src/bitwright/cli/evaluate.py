@@ -1,6 +1,7 @@
 """`bw eval`: accuracy of a packed file on a data set, and its agreement with the network it was made from."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,9 @@ from bitwright.cli.arguments import Folder, Json, NetworkFile
 from bitwright.cli.networks import EngineName, labelled_images, open_network
 from bitwright.cli.output import count, need, only_json, percent, print_json, print_table
 from bitwright.errors import DataError
+from bitwright.ir.parts import parts_of_graph
+from bitwright.ir.rules import apply_rules
+from bitwright.report.summary import summarize
 
 
 def evaluate(
@@ -26,6 +30,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure the accuracy of a packed file on a data set.
+
+    With --json, and of the file: the bits that a binary weight takes, and `counted`, what `bw inspect --rules` shows.
 
     Data sets: cifar10:DIR, cifar100:DIR, mnist:DIR, npz:FILE, images:DIR.
 
@@ -63,7 +69,9 @@ def evaluate(
         if run is not None:
             result["trained"] = compare(_trained_logits(run, images, logits.shape[1]), logits, labels)
     if json:
-        print_json(result)
+        size = summarize(network.graph, result["bytes"]).totals
+        counted = asdict(apply_rules(parts_of_graph(network.graph)))
+        print_json({**result, "bits_per_weight": size.bits_per_weight, "counted": counted})
     else:
         _show(f"{file} on {data} ({split})", result)
 

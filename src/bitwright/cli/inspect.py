@@ -10,10 +10,14 @@ from bitwright.cli.arguments import Json, NetworkFile
 from bitwright.cli.output import count, only_json, percent, print_json, print_table
 from bitwright.format.posterior import read_posterior
 from bitwright.format.reader import read
+from bitwright.ir.parts import parts_of_graph
+from bitwright.ir.rules import RULES, apply_rules
 from bitwright.report.summary import Layer, Summary, summarize
 
 if TYPE_CHECKING:
     from bitwright.runtime.engine import Engine, EngineStep, EngineTensor
+
+_RULE = ("name", "counts", "formula", "source")
 
 
 def inspect_file(
@@ -21,6 +25,7 @@ def inspect_file(
     /,
     *,
     plan: bool = False,
+    rules: bool = False,
     isa: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
     json: Json = False,
 ) -> None:
@@ -33,9 +38,15 @@ def inspect_file(
     Args:
         file: The packed network.
         plan: Show the steps as the engine runs them instead: kernels, shapes, and how the data lie in memory.
+        rules: Show operations, parameters and memory by each counting rule of the papers instead.
         isa: The instruction set to run on; by default BITWRIGHT_ISA of the environment, else the best there is.
         json: Print one JSON object instead of tables.
     """
+    if plan and rules:
+        raise ValueError("expected --plan or --rules, found both")
+    if rules:
+        _show_rules(file, json)
+        return
     with only_json(json):
         from bitwright.runtime.engine import load
 
@@ -63,6 +74,23 @@ def _show_layers(file: Path, steps: list["EngineStep"], json: bool) -> None:
     posterior = read_posterior(graph)
     drawn = [] if posterior is None else [["Bayesian layer, for bw uncertainty", posterior.op.name]]
     print_table("Totals", ["", ""], [*_totals(summary), *drawn])
+
+
+def _show_rules(file: Path, json: bool) -> None:
+    found = apply_rules(parts_of_graph(read(file)))
+    if json:
+        print_json({**asdict(found), "rules": [{key: getattr(rule, key) for key in _RULE} for rule in RULES]})
+        return
+    rows = []
+    for rule in RULES:
+        ops = count(found.ops(rule.name)) if rule.counts == "BOPs" else ""
+        rows.append([rule.counts, rule.name, count(found.of(rule)), ops, rule.formula, rule.source])
+    columns = ["what", "rule", "", "OPs = BOPs / 64 + FLOPs", "formula", "source"]
+    print_table(f"{file}, by the rules of the papers, for one image", columns, rows, "llrrll")
+    print(
+        "N pixels of the output, c input channels, f filters that read one, k*k weights of a kernel, M binary weights;"
+    )
+    print(f"besides {count(found.real_parameters)} other parameters of {count(found.real_bits)} bits.")
 
 
 def _show_plan(engine: "Engine", steps: list["EngineStep"], json: bool) -> None:
@@ -118,6 +146,7 @@ def _totals(summary: Summary) -> list[list[str]]:
         ["weights, of one bit", count(totals.binary_weights)],
         ["weights, real", count(totals.real_weights)],
         ["density of the one-bit weights", percent(totals.density)],
+        ["bits of the file for each", "" if totals.bits_per_weight is None else f"{totals.bits_per_weight:.3g}"],
         ["BOPs", count(totals.bops)],
         ["FLOPs", count(totals.flops)],
         ["OPs = BOPs / 64 + FLOPs", count(totals.ops)],

@@ -18,7 +18,6 @@ Reference: Wang, Yang, Sun and Yao, "Sub-bit Neural Networks: Learning to Compre
 Networks", ICCV 2021, and its published code.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,7 +28,6 @@ from bitwright.core.budget import Budgeted, ConnectionBudget
 from bitwright.core.estimators import approx_sign, ste, straight_through
 from bitwright.core.hooks import Stepped
 from bitwright.core.method import Method
-from bitwright.nn.count import count
 
 SIDE = 3
 CELLS = SIDE * SIDE
@@ -198,55 +196,6 @@ class SubbitDomain(Budgeted):
         super().after_step(weight)
         if isinstance(self.signs, Codebook):
             self.signs.after_step(weight)
-
-
-@dataclass(frozen=True)
-class SubbitCost:
-    """What the binary layers of a network cost as the Sub-bit paper counts.
-
-    Attributes:
-        bits: of the kernels' indices, and of binary weights that have none; patterns are not counted.
-        operations: for one sample; see `shared_operations`.
-    """
-
-    bits: int
-    operations: float
-
-
-def shared_operations(bops: int, filters: int, index_bits: int) -> float:
-    """Binary operations of a layer whose filters share each input channel's sums with the K = 2^index_bits patterns.
-
-    For each input channel and pixel 9*K for the sums and 1/2 for each filter, which looks one up and adds it; the
-    dense count where there are fewer filters than patterns, or as many. This rule is not stated by the authors: it
-    gives all the numbers of their table.
-
-    Args:
-        bops: binary multiply-adds of the dense layer, 9 * filters for each input channel and pixel.
-        filters: that read an input channel.
-        index_bits: the bits of a kernel's index.
-    """
-    patterns = 2**index_bits
-    return bops * (patterns / filters + 1 / (2 * CELLS)) if patterns < filters else float(bops)
-
-
-def subbit_cost(net: nn.Module, example: Tensor) -> SubbitCost:
-    """Count a network's binary layers, those without patterns as dense ones of one bit a weight.
-
-    Args:
-        net: binarized by `subbit`.
-        example: any input; only its shape matters.
-    """
-    bits, operations = 0, 0.0
-    for found in count(net, example).layers:
-        layer = net.get_submodule(found.name)
-        signs = getattr(getattr(layer, "weight_binarizer", None), "signs", None)
-        if isinstance(layer, nn.Conv2d) and isinstance(signs, Codebook):
-            bits += signs.index_bits * found.binary_weights // CELLS
-            operations += shared_operations(found.bops, layer.out_channels // layer.groups, signs.index_bits)
-        else:
-            bits += found.binary_weights
-            operations += found.bops
-    return SubbitCost(bits, operations)
 
 
 def subbit(

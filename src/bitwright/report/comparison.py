@@ -56,7 +56,7 @@ def compare(groups: Sequence[Group], title: str = "Runs") -> Table:
     """
     recipes = [group.first.recipe for group in groups]
     sources = list(dict.fromkeys(str(r["paper"]) for r in recipes if "published" in r and r.get("paper")))
-    methods, networks = names(groups, "method"), names(groups, "network")
+    methods, networks = method_names(groups), names(groups, "network")
     rows = [_row(*found, sources) for found in zip(groups, methods, networks, strict=True)]
     notes = [f"[{number}] {source}" for number, source in enumerate(sources, start=1)]
     if any(group.spread is not None for group in groups):
@@ -144,13 +144,26 @@ def names(groups: Sequence[Group], table: str) -> list[str]:
     ]
 
 
+def method_names(groups: Sequence[Group]) -> list[str]:
+    """The method of each group, with its options as in `names`, and what is pruned by which criterion.
+
+    Args:
+        groups: The runs, by recipe.
+    """
+    pruning = [group.first.recipe.get("pruning", {}) for group in groups]
+    return [
+        f"{method}, {p['name']} density={p.get('density', 1):g}" if p.get("name") else method
+        for method, p in zip(names(groups, "method"), pruning, strict=True)
+    ]
+
+
 def labels(groups: Sequence[Group]) -> list[str]:
     """A short name for each group, all different: its method; where that is not enough, its folder too.
 
     Args:
         groups: The runs, by recipe.
     """
-    found = names(groups, "method")
+    found = method_names(groups)
     for more in (names(groups, "network"), [group.first.folder.name for group in groups]):
         found = [
             label if found.count(label) == 1 else f"{label}, {extra}" for label, extra in zip(found, more, strict=True)

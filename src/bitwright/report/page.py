@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitwright.report.scatter import Scatter, scatter_figure
 from bitwright.report.table import Table, to_html
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Page:
         tables: Tables of many columns.
         curves: For each picture, its lines: name to (x, y) points, over epochs.
         charts: Lines over something else.
+        scatters: Points with their front.
         sizes: Accuracy against size.
         density: Share of effective connections, by layer, each of [0, 1].
         latency: Milliseconds an image, by what ran.
@@ -120,6 +122,7 @@ class Page:
     tables: Sequence[Table] = ()
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
     charts: Sequence[Chart] = ()
+    scatters: Sequence[Scatter] = ()
     sizes: Sequence[Size] = ()
     density: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
@@ -143,6 +146,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     sections = [_table(page.facts), *map(to_html, page.tables)]
     sections += [_lines(Chart(title, "epoch", "", lines), whole=True) for title, lines in page.curves.items()]
     sections += [_lines(chart) for chart in page.charts]
+    sections += map(_scatter, page.scatters)
     sections += [_sizes(page.sizes), _density(page.density), _latency(page.latency)]
     sections += [*map(_layer_maps, page.layers), _samples(page.samples)]
     path = Path(path)
@@ -194,6 +198,13 @@ def _lines(chart: Chart, whole: bool = False) -> str:
     legend = {"orientation": "h", "y": -0.2, "font": {"size": 12}}
     figure.update_layout(showlegend=len(lines) > 1, legend=legend)
     return _picture(chart.title, figure, height=340 + 14 * len(lines))
+
+
+def _scatter(scatter: Scatter) -> str:
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in scatter.notes)
+    if not scatter.points:
+        return f"<h2>{html.escape(scatter.title)}</h2>{notes}"
+    return _picture(scatter.title, scatter_figure(scatter), height=420) + notes
 
 
 def _sizes(sizes: Sequence[Size]) -> str:

@@ -6,7 +6,7 @@ import math
 import statistics
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ class Run:
         ms_per_image: Time of the packed file for one image, where it was measured.
         linear: Accuracy of a linear classifier of the frozen features, where it was measured.
         neighbours: Accuracy of their nearest neighbours' vote, likewise.
+        timed_on: The processor and how many threads, where that is known.
+        bits_per_weight: Bits of the packed file for each binary weight, where it was measured.
+        bops: Binary operations for one image by counting rule, where they were counted.
     """
 
     folder: Path
@@ -52,8 +55,11 @@ class Run:
     bytes: int | None
     packed_accuracy: float | None
     ms_per_image: float | None
-    linear: float | None
-    neighbours: float | None
+    linear: float | None = None
+    neighbours: float | None = None
+    timed_on: str = ""
+    bits_per_weight: float | None = None
+    bops: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def data(self) -> str:
@@ -158,6 +164,9 @@ def read_run(folder: str | Path) -> Run:
         ms_per_image=bench.get("bitwright", {}).get("median_ms") if bench.get("batch") == 1 else None,
         linear=probed.get("linear"),
         neighbours=probed.get("neighbours"),
+        timed_on=f"{bench['cpu']}, threads: {bench.get('threads', 1)}" if bench.get("cpu") else "",
+        bits_per_weight=packed.get("bits_per_weight"),
+        bops=packed.get("counted", {}).get("bops", {}),
     )
 
 

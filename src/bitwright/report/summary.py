@@ -66,12 +66,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the layers; `bytes` is the whole file, `density` that of all binary weights, `ops` bops/64 + flops."""
+    """Sums over the layers: `bytes` of the whole file, `ops` bops/64 + flops.
+
+    `density` and `bits_per_weight` are those of all binary weights, None where there are none.
+    """
 
     weights: int
     binary_weights: int
     real_weights: int
     density: float | None
+    bits_per_weight: float | None
     bytes: int
     bops: int
     flops: int
@@ -117,6 +121,7 @@ def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str,
     size = len(to_bytes(graph)) if file_bytes is None else file_bytes
     binary = [op for op in graph.ops if isinstance(op, _BINARY)]
     binary_weights = sum(op.weight.size for op in binary)
+    bits = sum(x.weights * (x.bits_per_weight or 0.0) for x in layers if x.density is not None)
     weights = sum(layer.weights for layer in layers)
     bops, flops = (sum(getattr(layer, count) for layer in layers) for count in ("bops", "flops"))
     totals = Totals(
@@ -124,6 +129,7 @@ def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str,
         binary_weights=binary_weights,
         real_weights=weights - binary_weights,
         density=sum(int(op.weight.sum()) for op in binary) / binary_weights if binary else None,
+        bits_per_weight=bits / binary_weights if binary else None,
         bytes=size,
         bops=bops,
         flops=flops,
