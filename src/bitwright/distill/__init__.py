@@ -6,6 +6,7 @@ from bitwright.distill.losses import (
     distillation_loss,
     distributional_loss,
     feature_loss,
+    guided_loss,
     soft_cross_entropy,
 )
 from bitwright.distill.taps import tap
@@ -15,6 +16,7 @@ __all__ = [
     "distillation_loss",
     "distributional_loss",
     "feature_loss",
+    "guided_loss",
     "run_alone",
     "soft_cross_entropy",
     "tap",

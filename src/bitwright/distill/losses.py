@@ -65,6 +65,32 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0
     return F.kl_div(found, wanted, reduction="batchmean", log_target=True) * temperature**2
 
 
+def guided_loss(student: Tensor, teacher: Tensor, temperature: float = 0.2) -> Tensor:
+    """-sum_j p_j * log q_j with p = softmax(t / T), q = softmax(s / T), of rows s and t scaled to length 1.
+
+    The rows are projections, without labels: of the student, and of a network that learned without labels before it.
+    Over T = 0.2, lengths of 1 keep all logits within 5 of 0. The gradient to s / T is (q - p) / N; it is 0, and the
+    loss the entropy of p, where s = t. There is no factor T^2.
+
+    Shape:
+        student and teacher (N, D), of the same views; the result is 0-d.
+
+    Args:
+        student: projections that learn.
+        teacher: projections that are matched.
+        temperature: T, above 0.
+
+    Raises:
+        ValueError: the temperature is not above 0.
+
+    Reference: Shen et al., "S2-BNN: Bridging the Gap Between Self-Supervised Real and 1-bit Neural Networks via Guided
+    Distribution Calibration", CVPR 2021, as in the published code.
+    """
+    _check_temperature(temperature)
+    found, wanted = (F.normalize(projections, dim=1) / temperature for projections in (student, teacher))
+    return soft_cross_entropy(found, wanted.softmax(1))
+
+
 def _check_temperature(temperature: float) -> None:
     if temperature <= 0:
         raise ValueError(f"temperature: expected a number above 0, found {temperature}")

@@ -84,9 +84,10 @@ class Teaching:
         network: Function that makes the float network of a file that does not say so itself.
         mean: Of each channel, where the teacher's pixels are normalised otherwise than its file says, or than ours.
         std: Standard deviation of each channel, likewise.
-        labels: Weight of the loss by the labels.
+        labels: Weight of the loss by the labels, or by the pretext.
         logits: Weight of the loss by the teacher's logits.
-        divergence: Of the logits: Kullback-Leibler, or the cross-entropy with the teacher's probabilities as target.
+        divergence: Of the logits: Kullback-Leibler, or the cross-entropy with the teacher's probabilities as target;
+            "guided" is S2-BNN's, of projections, see `distill.guided_loss`.
         temperature: Of the softmax there; 0 is ReActNet's distributional loss, the cross-entropy at temperature 1.
         features: Modules whose outputs are matched: their name in both networks, or "own=teacher's".
         attention: Weight of the distance of their attention maps.
@@ -103,7 +104,7 @@ class Teaching:
     std: tuple[float, ...] = ()
     labels: float = 0.0
     logits: float = 1.0
-    divergence: Literal["kl", "cross_entropy"] = "kl"
+    divergence: Literal["kl", "cross_entropy", "guided"] = "kl"
     temperature: float = 0.0
     features: tuple[str, ...] = ()
     attention: float = 1.0
@@ -114,6 +115,8 @@ class Teaching:
     def __post_init__(self) -> None:
         for key in ("labels", "logits", "temperature", "attention", "maps"):
             check(f"teacher.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
+        tempered = self.temperature > 0 or self.divergence != "guided"
+        check("teacher.temperature", self.temperature, tempered, "positive where the divergence is guided")
         learns = not self.source or self.labels or self.logits or (self.features and (self.attention or self.maps))
         check("teacher", "only weights of 0", bool(learns), "given something to teach")
         check("teacher.std", self.std, all(value > 0 for value in self.std), "positive")
@@ -128,8 +131,10 @@ class Pretext:
     Attributes:
         name: "rotation": which of four quarter turns? Four copies of each image make the batch. "simclr": two views of
             an image find each other among those of the others; the head is then a projection that nothing else uses.
+            "moco": likewise, but the network sees the first view, and finds what its slow copy says of the second one
+            in a queue of what that said before; where a teacher leaves the pretext no weight, the first view is all.
             Empty: the labels are learned.
-        temperature: Of simclr.
+        temperature: Of simclr and moco.
         hidden: Width of its projection; 0 for that of the features.
         outputs: Of its projection.
         area: Of its views: the smallest share of an image that a crop shows.
@@ -137,9 +142,11 @@ class Pretext:
         strength: How much.
         grey: The share that loses its colours.
         blur: The share that is blurred.
+        momentum: Of moco: how slowly the copy follows, see `pretext.MomentumNetwork`.
+        queue: Of moco: how long it is.
     """
 
-    name: Literal["", "rotation", "simclr"] = ""
+    name: Literal["", "rotation", "simclr", "moco"] = ""
     temperature: float = 0.5
     hidden: int = 0
     outputs: int = 128
@@ -148,11 +155,15 @@ class Pretext:
     strength: float = 0.5
     grey: float = 0.2
     blur: float = 0.0
+    momentum: float = 0.999
+    queue: int = 4096
 
     def __post_init__(self) -> None:
         check("pretext.temperature", self.temperature, self.temperature > 0, "positive")
         check("pretext.hidden", self.hidden, self.hidden >= 0, "0 or more")
         check("pretext.outputs", self.outputs, self.outputs >= 1, "1 or more")
+        check("pretext.momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        check("pretext.queue", self.queue, self.queue >= 1, "1 or more")
         check("pretext.area", self.area, 0 < self.area <= 1, "above 0, up to 1")
         for key in ("jitter", "strength", "grey", "blur"):
             check(f"pretext.{key}", getattr(self, key), 0 <= getattr(self, key) <= 1, "from 0 to 1")

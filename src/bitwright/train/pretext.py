@@ -5,11 +5,21 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.errors import RecipeError
-from bitwright.pretext import four_rotations, partners, projection_head, random_view, replace_head, similarity_logits
+from bitwright.pretext import (
+    MomentumNetwork,
+    four_rotations,
+    partners,
+    projection_head,
+    random_view,
+    replace_head,
+    similarity_logits,
+)
 from bitwright.pretext.rotations import TURNS
 from bitwright.train.augment import augment_pixels
 from bitwright.train.config import Augmentation
-from bitwright.train.optional_tables import Pretext
+from bitwright.train.optional_tables import Pretext, Teaching
+
+_OF_TWO_VIEWS = ("simclr", "moco")
 
 
 def answers(settings: Pretext, label_names: tuple[str, ...], shape: tuple[int, int, int]) -> tuple[str, ...]:
@@ -40,7 +50,7 @@ def take_head(settings: Pretext, net: nn.Module) -> nn.Module:
     Raises:
         RecipeError: If it has no head that could be replaced.
     """
-    if settings.name != "simclr":
+    if settings.name not in _OF_TWO_VIEWS:
         return net
     try:
         return replace_head(net, lambda features: projection_head(features, settings.hidden, settings.outputs))
@@ -55,7 +65,7 @@ def pose(
 
     Shape:
         images: (N, H, W, C) uint8; labels: (N,) int64. Output: (M, H, W, C) uint8 and (M,) int64, where M is N without
-        a pretext, 4 N for rotation, 2 N for simclr.
+        a pretext, 4 N for rotation, 2 N for simclr and moco.
 
     Args:
         settings: The recipe's table.
@@ -64,7 +74,7 @@ def pose(
         augmentation: What happens to each view first.
         random: Source of every random number.
     """
-    if settings.name == "simclr":
+    if settings.name in _OF_TWO_VIEWS:
         chances = {key: getattr(settings, key) for key in ("area", "jitter", "strength", "grey", "blur")}
         views = [random_view(augment_pixels(images, augmentation, random), random, **chances) for _ in range(2)]
         return torch.cat(views), partners(len(images), images.device)
@@ -73,13 +83,27 @@ def pose(
 
 
 def read_logits(settings: Pretext, outputs: Tensor) -> Tensor:
-    """Logits of the answers from what the network returns.
+    """Logits of the answers from what the network returns. For moco this is how it is judged, not how it learns.
 
     Shape:
-        outputs: (M, D); result: (M, classes), for simclr (M, M - 1).
+        outputs: (M, D); result: (M, classes), for simclr and moco (M, M - 1).
 
     Args:
         settings: The recipe's table.
         outputs: Of a whole batch.
     """
-    return similarity_logits(outputs, settings.temperature) if settings.name == "simclr" else outputs
+    return similarity_logits(outputs, settings.temperature) if settings.name in _OF_TWO_VIEWS else outputs
+
+
+def make_momentum(settings: Pretext, teacher: Teaching, net: nn.Module, seed: int) -> MomentumNetwork | None:
+    """The slow copy that moco's views are told apart by, or None where the recipe asks for no such contrast.
+
+    Args:
+        settings: The recipe's table.
+        teacher: Its other one, which may leave the pretext no weight.
+        net: The network, with its head.
+        seed: Of the run.
+    """
+    if settings.name != "moco" or (teacher.source and not teacher.labels):
+        return None
+    return MomentumNetwork(net, settings.outputs, settings.queue, settings.momentum, seed)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from bitwright.core.hooks import after_step, penalty, set_progress
 from bitwright.nn.bayesian import hold_rest
 from bitwright.pretext.heads import head_name, in_head
+from bitwright.pretext.momentum import queue_logits
 from bitwright.train.augment import Targets
 from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.config import Loss, Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
-from bitwright.train.pretext import read_logits
+from bitwright.train.pretext import make_momentum, read_logits
 from bitwright.train.teacher import make_teacher
 
 Row = dict[str, float]
@@ -36,7 +37,7 @@ class Tally:
         self._loss: Tensor | float = 0.0
         self._correct: Tensor | float = 0.0
 
-    def add(self, logits: Tensor, targets: Targets, loss: Tensor) -> None:
+    def add(self, logits: Tensor, targets: Targets | None, loss: Tensor) -> None:
         """Count a batch.
 
         Shape:
@@ -44,12 +45,14 @@ class Tally:
 
         Args:
             logits: The network's output.
-            targets: What it should have been; of mixed images the first label counts.
+            targets: What it should have been; of mixed images the first label counts. None: nothing was asked, and
+                the accuracy is not a number.
             loss: Mean over the batch.
         """
         self.images += len(logits)
         self._loss = self._loss + loss.detach() * len(logits)
-        self._correct = self._correct + (logits.detach().argmax(1) == targets.labels).sum()
+        right = nan if targets is None else (logits.detach().argmax(1) == targets.labels).sum()
+        self._correct = self._correct + right
 
     @property
     def loss(self) -> float:
@@ -113,6 +116,7 @@ class Task(pl.LightningModule):
         # A function, not a module: a second registration of the network would double its state-dict keys.
         self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
         self._teacher = make_teacher(recipe.teacher, recipe.data)  # no module of ours: its weights are not saved
+        self._momentum = make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed)  # nor are these
         self._training = Tally()
         self._validation = Tally()
         self._started = 0.0
@@ -162,16 +166,31 @@ class Task(pl.LightningModule):
         if self.recipe.schedule.per == "step":
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
         run = self.net if self._compiled is None else self._compiled
+        x, targets, read = self._ask(x, targets)
+
+        def label_loss(outputs: Tensor) -> Tensor:
+            assert targets is not None  # or it would have no weight
+            return targets.loss(read(outputs), self.recipe.loss)
+
         if self._teacher is None:
             outputs = run(x).float()
-            loss = self._label_loss(outputs, targets)
+            loss = label_loss(outputs)
         else:
-            outputs, loss = self._teacher.step(self.net, run, x, lambda outputs: self._label_loss(outputs, targets))
-        self._training.add(read_logits(self.recipe.pretext, outputs), targets, loss)
+            outputs, loss = self._teacher.step(self.net, run, x, label_loss)
+        self._training.add(read(outputs), targets, loss)
         return loss + penalty(self._learning, loss)
 
-    def _label_loss(self, outputs: Tensor, targets: Targets) -> Tensor:
-        return targets.loss(read_logits(self.recipe.pretext, outputs), self.recipe.loss)
+    def _ask(self, x: Tensor, targets: Targets) -> tuple[Tensor, Targets | None, Callable[[Tensor], Tensor]]:
+        """What the network sees of a batch, the right answers, and how its outputs become logits of the answers."""
+        pretext = self.recipe.pretext
+        if pretext.name != "moco":
+            return x, targets, lambda outputs: read_logits(pretext, outputs)
+        x, others = x.chunk(2)
+        if self._momentum is None:  # the teacher alone knows what is right
+            return x, None, lambda outputs: outputs
+        queue, keys = self._momentum.queue.to(x.device), self._momentum.answer(self.net, others)
+        first = Targets(torch.zeros(len(x), dtype=torch.int64, device=x.device))
+        return x, first, lambda outputs: queue_logits(outputs, keys, queue, pretext.temperature)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
@@ -230,11 +249,15 @@ class Task(pl.LightningModule):
         checkpoint["recipe"] = write_recipe(self.recipe)
         checkpoint["history"] = self.history
         checkpoint["diagnostics"] = self.diagnostics.state()
+        if self._momentum is not None:
+            checkpoint["momentum"] = self._momentum.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the history of the checkpoint."""
         self.history = list(checkpoint["history"])
         self.diagnostics.load(checkpoint["diagnostics"])
+        if self._momentum is not None:
+            self._momentum.load(checkpoint["momentum"])
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave the batch where it is: the data set lives on the device already."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.distill.blocks import run_alone
-from bitwright.distill.losses import attention_loss, distillation_loss, distributional_loss, feature_loss
+from bitwright.distill.losses import attention_loss, distillation_loss, distributional_loss, feature_loss, guided_loss
 from bitwright.distill.taps import tap
 from bitwright.errors import RecipeError
 from bitwright.train.catalogue import build_network, find_function, make_network
@@ -23,7 +23,8 @@ class Teacher:
     loss = labels * (loss of the labels) + logits * L(student, teacher)
         + attention * (attention loss of the features) + maps * (feature loss of the features)
 
-    L is T^2 * KL at temperature T, or the cross-entropy in its place; at temperature 0 the distributional loss.
+    L is T^2 * KL at temperature T, or the cross-entropy in its place; at temperature 0 the distributional loss. Of
+    projections it is the guided loss.
 
     Args:
         settings: The recipe's table.
@@ -82,6 +83,8 @@ class Teacher:
 
     def _match(self, logits: Tensor, target: Tensor) -> Tensor:
         settings = self.settings
+        if settings.divergence == "guided":
+            return guided_loss(logits, target, settings.temperature)
         if settings.temperature == 0:
             return distributional_loss(logits, target)
         loss = distillation_loss if settings.divergence == "kl" else distributional_loss
