@@ -42,7 +42,7 @@ def test_a_batch_holds_four_copies_or_two_views():
     assert len(x) == 16 and not torch.equal(x[:8], x[8:]) and len(targets.labels) == 16
 
 
-@pytest.mark.parametrize("name", ["rotation", "simclr"])
+@pytest.mark.parametrize("name", ["rotation", "simclr", "moco"])
 def test_views_follow_from_the_moment_alone(name):
     (one, held), (again, _), (later, _) = (batches(Pretext(name), epoch) for epoch in (2, 2, 3))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(one, again, strict=True))
