@@ -106,8 +106,9 @@ class Task(pl.LightningModule):
         self.recipe = recipe
         self.net = net
         self.report = report
-        for name, parameter in net.named_parameters():
-            parameter.requires_grad_(recipe.train == "all" or in_head(net, name))
+        if recipe.train == "head":
+            for name, parameter in net.named_parameters():
+                parameter.requires_grad_(in_head(net, name))
         self.history: list[Row] = []
         self.diagnostics = Diagnostics(net)
         # A function, not a module: a second registration of the network would double its state-dict keys.
