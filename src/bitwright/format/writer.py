@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def _blob(field: str, dtype: int, array: Array, version: int) -> Blob:
     if field == "weight" and dtype == spec.F32 and (data := two_levels.encode(array)) is not None:
         return Blob(dtype, array.size, spec.TWO_LEVELS, len(array), data)
     if field == "weight" and dtype == spec.BITS:
-        encoding, data = bit_code.encode(array.ravel(), spec.NEWEST_ENCODING[version])
+        encoding, data = bit_code.encode(array.ravel(), prod(array.shape[2:]), spec.NEWEST_ENCODING[version])
         return Blob(dtype, array.size, encoding, 0, data)
     return Blob(dtype, array.size, spec.RAW, 0, _raw(dtype, array))
 
