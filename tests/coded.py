@@ -48,6 +48,13 @@ def graph_of(weight: np.ndarray, groups: int = 1) -> Graph:
     return Graph("x", TensorType(Kind.REAL, (channels, 6, 6) if window else (channels,)), ops_, "y")
 
 
+def coded_graphs() -> list[Graph]:
+    """One graph for each encoding of bits, in the order of their numbers."""
+    shape = (20, 24, 3, 3)
+    weights = [random_bits(20 * 24 * 9, density).reshape(shape) for density in (0.5, 0.02, 0.3)]
+    return [graph_of(weight) for weight in (*weights, random_kernels(shape, 16), random_kernels(shape, 30, 1.5))]
+
+
 def weight_at(file: bytes) -> int:
     return struct.unpack_from("<Q", file, TABLE)[0]
 

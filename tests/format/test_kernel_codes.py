@@ -7,6 +7,7 @@ from math import log2
 import numpy as np
 import pytest
 from coded import (
+    coded_graphs,
     encoding_of,
     graph_of,
     patched,
@@ -174,6 +175,11 @@ WEIGHTS = [
 ]
 WEIGHTS += [random_kernels((12, 40, *window), 9, 2) for window in ((1, 2), (5, 1), (4, 4), (3, 5))]
 FILES = [to_bytes(graph_of(weight)) for weight in WEIGHTS]
+
+
+def test_the_graphs_of_the_fuzz_tests_have_one_encoding_each():
+    found = [op_blobs(graph.ops[1])["weight"].encoding for graph in coded_graphs()]
+    assert found == [spec.RAW, spec.GAPS, spec.ENTROPY, spec.PATTERNS, spec.HUFFMAN]
 
 
 def test_all_these_files_are_sound_and_of_both_encodings():
