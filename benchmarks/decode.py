@@ -48,10 +48,11 @@ def main(
                 paths.append(Path(folder) / f"{SIDE}x{SIDE}x{size}x{size} {name}")
                 paths[-1].write_bytes(to_bytes(graph_of(weight)))
         printed = subprocess.run([program, *paths], capture_output=True, text=True, check=True).stdout
+    where = environment(Setting(1, 1))
     for found in csv.DictReader(printed.splitlines()):
-        row = {**environment(Setting(1, 1)), **found, "file": Path(found["file"]).name}
+        row = {**where, "item": Path(found.pop("file")).name, **found}
         decoded = f"{row['decoded_mbs']:>5} MB/s decoded, " if row["decoded_mbs"] else ""
-        about = f"{row['file']:32} {row['encoding']:9} {float(row['bits_per_weight']):.3f} bits a weight"
+        about = f"{row['item']:32} {row['encoding']:9} {float(row['bits_per_weight']):.3f} bits a weight"
         print(f"{about}, {decoded}{row['checked_mbs']:>5} MB/s with all checks")
         if output is not None:
             add_rows(output, [row])
