@@ -20,7 +20,7 @@ from bitwright.format import bit_code, spec, two_levels
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
-from bitwright.ir.verify import BITS, output_type
+from bitwright.ir.output_types import BITS, output_type
 from bitwright.ir.windows import class_starts
 
 _CHECKED_FROM = 16  # what the checksum covers
