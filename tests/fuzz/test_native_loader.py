@@ -80,7 +80,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"{compiler} lacks the address or undefined-behaviour sanitizer")
     source = ROOT / "native" / "src"
     units = [path for path in source.glob("*.cpp") if not path.name.startswith(("isa_", "c_api"))]
-    units += [source / "kernels" / "reference.cpp", ROOT / "native" / "fuzz" / "load_files.cpp"]
+    units += [*(source / "kernels").glob("reference*.cpp"), ROOT / "native" / "fuzz" / "load_files.cpp"]
     program = folder / "load_files"
     flags = ["-std=c++17", "-O1", "-g1", "-ffp-contract=off", "-DBITWRIGHT_REFERENCE_ONLY", "-pthread", f"-I{source}"]
     subprocess.run([compiler, *flags, *SANITIZE, *units, "-o", program], check=True)
