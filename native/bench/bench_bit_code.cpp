@@ -1,6 +1,6 @@
 // How fast the bits of binary weights are read, on one core: for each such weight of the files that are named, the
-// megabytes of its bitmap in a second, decoded alone, and decoded and checked as the loader does. What a file holds as a
-// bitmap is not decoded, only checked.
+// megabytes of its bitmap in a second, decoded alone, and decoded and checked as the loader does. What a file holds as
+// a bitmap is not decoded, only checked.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Weights that the file holds in another encoding than an engine reads: decoded, and held to the one encoding they have.
+// Weights that the file holds in another encoding than an engine reads: decoded, and held to the one that they have.
 #pragma once
 #include <string>
 
