@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, Op, TensorType, Window
-from bitwright.ir.verify import output_type, verify
+from bitwright.ir.output_types import output_type
+from bitwright.ir.verify import verify
 from bitwright.ir.windows import class_starts
 
 Choose = Callable[[int, int], int]

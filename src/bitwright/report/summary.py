@@ -25,6 +25,8 @@ _ENCODINGS = {
     (spec.BITS, spec.RAW): "bitmap",
     (spec.BITS, spec.GAPS): "gaps",
     (spec.BITS, spec.ENTROPY): "entropy",
+    (spec.BITS, spec.PATTERNS): "patterns",
+    (spec.BITS, spec.HUFFMAN): "huffman",
 }
 _WEIGHTED = (*_BINARY, ops.Conv, ops.PixelConv, ops.Linear)
 
@@ -40,8 +42,8 @@ class Layer:
         density: Share of weight bits that are 1 (the upper level of a {-a, +a} weight, the rarer one of a general
             domain); None where the weights are not bits.
         weights: Number of weights of a convolution or linear layer, else 0.
-        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps"
-            or "entropy"; empty where there are none.
+        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps",
+            "entropy", "patterns" or "huffman"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
         bytes: Bytes of the op's parameters in the file, tables and padding left out.
         bops: Binary multiply-adds, by the counting rule.
