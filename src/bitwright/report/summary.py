@@ -43,7 +43,8 @@ class Layer:
         encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps"
             or "entropy"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
-        bytes: Bytes of the op's parameters in the file, tables and padding left out.
+        weight_bytes: Bytes of its weights in the file.
+        bytes: Bytes of all its parameters in the file, tables and padding left out.
         bops: Binary multiply-adds, by the counting rule.
         flops: Real multiply-adds, by the counting rule.
         kernel: What computes it, as the engine names it; empty where no engine was asked.
@@ -57,6 +58,7 @@ class Layer:
     weights: int
     encoding: str
     bits_per_weight: float | None
+    weight_bytes: int
     bytes: int
     bops: int
     flops: int
@@ -66,13 +68,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the layers; `bytes` is the whole file, `density` that of all binary weights, `ops` bops/64 + flops."""
+    """Sums over the layers; `bytes` is the whole file, `density` that of all binary weights, `ops` bops/64 + flops.
+
+    The file's bytes are those of binary weights, of real weights, of other parameters, and of tables, text and padding.
+    """
 
     weights: int
     binary_weights: int
     real_weights: int
     density: float | None
     bytes: int
+    binary_weight_bytes: int
+    real_weight_bytes: int
+    parameter_bytes: int
+    table_bytes: int
     bops: int
     flops: int
     ops: float
@@ -117,14 +126,19 @@ def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str,
     size = len(to_bytes(graph)) if file_bytes is None else file_bytes
     binary = [op for op in graph.ops if isinstance(op, _BINARY)]
     binary_weights = sum(op.weight.size for op in binary)
-    weights = sum(layer.weights for layer in layers)
-    bops, flops = (sum(getattr(layer, count) for layer in layers) for count in ("bops", "flops"))
+    of_binary = sum(layer.weight_bytes for layer in layers if layer.density is not None)
+    names = ("weights", "weight_bytes", "bytes", "bops", "flops")
+    weights, of_weights, of_ops, bops, flops = (sum(getattr(layer, name) for layer in layers) for name in names)
     totals = Totals(
         weights=weights,
         binary_weights=binary_weights,
         real_weights=weights - binary_weights,
         density=sum(int(op.weight.sum()) for op in binary) / binary_weights if binary else None,
         bytes=size,
+        binary_weight_bytes=of_binary,
+        real_weight_bytes=of_weights - of_binary,
+        parameter_bytes=of_ops - of_weights,
+        table_bytes=size - of_ops,
         bops=bops,
         flops=flops,
         ops=bops / 64 + flops,
@@ -147,6 +161,7 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
         weights=weights,
         encoding=_ENCODINGS[blobs["weight"].dtype, blobs["weight"].encoding] if weights else "",
         bits_per_weight=_bits_per_weight(blobs["weight"]) if weights else None,
+        weight_bytes=len(blobs["weight"].data) if weights else 0,
         bytes=sum(len(blob.data) for blob in blobs.values()),
         bops=0 if real else operations,
         flops=operations if real else 0,
