@@ -38,7 +38,8 @@ void measure(const bw::BlobRecord& record, const uint8_t* data, const char* file
     for (const uint8_t byte : bitmap) ones += size_t(__builtin_popcount(byte));
     const double loaded = best_seconds([&] {
         decode();
-        if (!bw::is_smallest_code(encoding, record.bytes, bitmap.data(), record.elements)) std::puts("refused");
+        if (!bw::is_smallest_code(encoding, record.bytes, bitmap.data(), record.elements,
+                                  bw::newest_encoding(bw::kVersion))) std::puts("refused");
     });
     std::printf("%s,%s,%u,%.4f,%.4f,%.0f,%.0f\n", file, encoding == bw::gaps ? "gaps" : "entropy", record.elements,
                 double(ones) / record.elements, 8.0 * double(record.bytes) / record.elements,

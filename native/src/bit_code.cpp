@@ -24,9 +24,9 @@ bool decode_bits(Encoding encoding, const uint8_t* data, size_t bytes, size_t el
     return std::all_of(data + used, data + bytes, [](uint8_t byte) { return byte == 0; });
 }
 
-bool is_smallest_code(Encoding encoding, size_t bytes, const uint8_t* bitmap, size_t elements) {
+bool is_smallest_code(Encoding encoding, size_t bytes, const uint8_t* bitmap, size_t elements, Encoding newest) {
     const auto beats = [&](Encoding other, size_t size) {
-        if (size == SIZE_MAX) return false;
+        if (other > newest || size == SIZE_MAX) return false;
         const size_t padded = std::max(size, least_code_bytes(elements));
         return padded < bytes || (padded == bytes && other < encoding);
     };

@@ -170,10 +170,10 @@ def test_a_foreign_file_is_told_from_a_damaged_one(data, message, tmp_path):
 
 def test_a_newer_version_is_refused_by_name(small):
     struct.pack_into("<I", small, 8, 7)
-    with pytest.raises(FormatError, match=r"version 2, the newest that this library reads, found version 7\. Update"):
+    with pytest.raises(FormatError, match=r"version 3, the newest that this library reads, found version 7\. Update"):
         from_bytes(repair_checksum(bytes(small)))
     struct.pack_into("<I", small, 8, 0)
-    with pytest.raises(FormatError, match="expected a version from 1 to 2, found 0"):
+    with pytest.raises(FormatError, match="expected a version from 1 to 3, found 0"):
         from_bytes(bytes(small))
 
 

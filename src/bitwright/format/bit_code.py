@@ -18,15 +18,19 @@ def least_bytes(elements: int) -> int:
     return -(-spec.blob_bytes(spec.BITS, elements) // MOST_BITS)
 
 
-def encode(bits: Array) -> tuple[int, bytes]:
+def encode(bits: Array, newest: int = spec.NEWEST_ENCODING[spec.VERSION]) -> tuple[int, bytes]:
     """The encoding that takes least, and its bytes.
 
     Shape:
         bits: (elements,), bool.
+
+    Args:
+        bits: The bits.
+        newest: The last encoding that may be taken.
     """
     encoding, best = spec.RAW, np.packbits(bits, bitorder="little").tobytes()
     for number, coder in _CODERS.items():
-        data = coder.encode(bits)
+        data = coder.encode(bits) if number <= newest else None
         if data is not None and (padded := data.ljust(least_bytes(bits.size), b"\0")) and len(padded) < len(best):
             encoding, best = number, padded
     return encoding, best

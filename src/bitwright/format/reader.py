@@ -162,7 +162,7 @@ class _Blobs:
 
 def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
     """Check the blob table; arrays are made when an op takes them."""
-    last = spec.ENTROPY if header.version >= spec.CODED_SINCE else spec.TWO_LEVELS
+    last = spec.NEWEST_ENCODING[header.version]
     found = []
     end = parts.text_end
     for i in range(header.blobs):
