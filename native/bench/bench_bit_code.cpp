@@ -61,7 +61,7 @@ int main(int count, char** files) {
         for (uint32_t blob = 0; blob < header.blobs; ++blob) {
             bw::BlobRecord record;
             std::memcpy(&record, data + table + blob * sizeof record, sizeof record);
-            if (record.encoding > bw::two_levels) measure(record, data + record.offset, files[i]);
+            if (record.dtype == bw::bits && record.encoding != bw::raw) measure(record, data + record.offset, files[i]);
         }
     }
 }

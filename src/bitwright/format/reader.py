@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import bit_code, spec, two_levels
+from bitwright.format import bit_code, real_code, spec
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
@@ -176,10 +176,10 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)
-        if encoding == spec.TWO_LEVELS:
+        if encoding in real_code.CODED:
             if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
-            bytes_ = two_levels.size(elements, filters)
+            bytes_ = real_code.size(encoding, elements, filters)
         elif encoding != spec.RAW:
             if dtype != spec.BITS:
                 raise _refusal(where, f"bits, which alone have the encoding {encoding}", f"the dtype {dtype}")
@@ -194,8 +194,8 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
         if end > len(data):
             raise _refusal(where, f"an end at {len(data)} or before", f"{end}")
         load = _loader(data, offset, dtype, elements)
-        if encoding == spec.TWO_LEVELS:
-            load = partial(two_levels.decode, data, offset, elements, filters)
+        if encoding in real_code.CODED:
+            load = partial(real_code.decode, encoding, data, offset, elements, filters)
         elif encoding != spec.RAW:
             load = partial(_load_bits, encoding, data[offset:end], elements, where)
         found.append((dtype, load))
@@ -324,7 +324,7 @@ def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     if len(data) != len(expected):
         raise _refusal(
             "blobs",
-            f"{len(expected)} bytes, weights of two levels stored as such, bits in the encoding that takes least",
+            f"{len(expected)} bytes, weights in the encoding that takes least",
             f"{len(data)}",
         )
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]

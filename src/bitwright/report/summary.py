@@ -21,6 +21,8 @@ _BINARY = (ops.BinaryConv, ops.BinaryLinear)
 _ENCODINGS = {
     (spec.F32, spec.RAW): "float32",
     (spec.F32, spec.TWO_LEVELS): "two levels",
+    (spec.F32, spec.INT8): "int8",
+    (spec.F32, spec.INT8): "int8",
     (spec.I16, spec.RAW): "int16",
     (spec.BITS, spec.RAW): "bitmap",
     (spec.BITS, spec.GAPS): "gaps",
@@ -40,8 +42,8 @@ class Layer:
         density: Share of weight bits that are 1 (the upper level of a {-a, +a} weight, the rarer one of a general
             domain); None where the weights are not bits.
         weights: Number of weights of a convolution or linear layer, else 0.
-        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps"
-            or "entropy"; empty where there are none.
+        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "int8",
+            "bitmap", "gaps" or "entropy"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
         weight_bytes: Bytes of its weights in the file.
         bytes: Bytes of all its parameters in the file, tables and padding left out.
