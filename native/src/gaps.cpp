@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bit_stream.h"
+
 namespace bw {
 namespace {
 
@@ -12,22 +14,6 @@ int shift_of(size_t elements, size_t rare) {
     int r = 0;
     while ((rare + 1) << (r + 1) < elements) ++r;
     return r;
-}
-
-// The 8 bytes at a place, or those that are left, as if zeros followed.
-uint64_t word_at(const uint8_t* data, size_t bytes, size_t at) {
-    uint64_t word = 0;
-    if (at + 8 <= bytes) {
-        std::memcpy(&word, data + at, 8);
-    } else if (at < bytes) {
-        std::memcpy(&word, data + at, bytes - at);
-    }
-    return word;
-}
-
-// At least 57 bits from a bit on, the first lowest.
-uint64_t bits_at(const uint8_t* data, size_t bytes, size_t bit) {
-    return word_at(data, bytes, bit / 8) >> (bit % 8);
 }
 
 void invert(uint8_t* bitmap, size_t elements) {

@@ -26,11 +26,18 @@ Bytes decode_floats(const StoredBlob& stored, const std::string& where) {
     return floats;
 }
 
-Bytes decode_bitmap(const StoredBlob& stored, const std::string& where) {
+// Of a kernel, or 1 where that is no product that any encoding asks for.
+int taps_of(const Op& op) {
+    const int64_t taps = int64_t(op.window.kh) * op.window.kw;
+    return taps >= 1 && taps <= 255 * 255 ? int(taps) : 1;
+}
+
+Bytes decode_bitmap(const StoredBlob& stored, int taps, const std::string& where) {
     const size_t bytes = (stored.blob.elements + 7) / 8;
     Bytes bitmap = allocate(bytes);
     std::memset(bitmap.get(), 0, bytes);
-    if (!decode_bits(stored.encoding, stored.blob.data, stored.bytes, stored.blob.elements, bitmap.get())) {
+    const Blob& blob = stored.blob;
+    if (!decode_bits(stored.encoding, blob.data, stored.bytes, blob.elements, taps, bitmap.get())) {
         refuse(where, "bits in the encoding " + to_string(stored.encoding), "other bytes");
     }
     return bitmap;
@@ -47,12 +54,12 @@ Blob decode_blob(const StoredBlob& stored, const Op& op, int place, uint32_t ver
     }
     Blob blob = stored.blob;
     if (stored.encoding != raw) {
-        Bytes decoded = is_floats ? decode_floats(stored, where) : decode_bitmap(stored, where);
+        Bytes decoded = is_floats ? decode_floats(stored, where) : decode_bitmap(stored, taps_of(op), where);
         blob.data = decoded.get();
         model.decoded.push_back(std::move(decoded));
     }
     const Encoding newest = newest_encoding(version);
-    if (is_bits && !is_smallest_code(stored.encoding, stored.bytes, blob.data, blob.elements, newest)) {
+    if (is_bits && !is_smallest_code(stored.encoding, stored.bytes, blob.data, blob.elements, taps_of(op), newest)) {
         refuse(where, "bits in the encoding that takes least", "the encoding " + to_string(stored.encoding));
     }
     return blob;

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def _blob(field: str, dtype: int, array: Array, version: int) -> Blob:
         encoding, data = real_code.encode(array, spec.NEWEST_ENCODING[version])
         return Blob(dtype, array.size, encoding, 0 if encoding == spec.RAW else len(array), data)
     if field == "weight" and dtype == spec.BITS:
-        encoding, data = bit_code.encode(array.ravel(), spec.NEWEST_ENCODING[version])
+        encoding, data = bit_code.encode(array.ravel(), prod(array.shape[2:]), spec.NEWEST_ENCODING[version])
         return Blob(dtype, array.size, encoding, 0, data)
     return Blob(dtype, array.size, spec.RAW, 0, _raw(dtype, array))
 

@@ -22,11 +22,12 @@ _ENCODINGS = {
     (spec.F32, spec.RAW): "float32",
     (spec.F32, spec.TWO_LEVELS): "two levels",
     (spec.F32, spec.INT8): "int8",
-    (spec.F32, spec.INT8): "int8",
     (spec.I16, spec.RAW): "int16",
     (spec.BITS, spec.RAW): "bitmap",
     (spec.BITS, spec.GAPS): "gaps",
     (spec.BITS, spec.ENTROPY): "entropy",
+    (spec.BITS, spec.PATTERNS): "patterns",
+    (spec.BITS, spec.HUFFMAN): "huffman",
 }
 _WEIGHTED = (*_BINARY, ops.Conv, ops.PixelConv, ops.Linear)
 
@@ -43,7 +44,7 @@ class Layer:
             domain); None where the weights are not bits.
         weights: Number of weights of a convolution or linear layer, else 0.
         encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "int8",
-            "bitmap", "gaps" or "entropy"; empty where there are none.
+            "bitmap", "gaps", "entropy", "patterns" or "huffman"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
         weight_bytes: Bytes of its weights in the file.
         bytes: Bytes of all its parameters in the file, tables and padding left out.
