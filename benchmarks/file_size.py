@@ -1,7 +1,7 @@
 """Count the bytes of a network's file at several densities, with float32 and with int8 real weights.
 
-The bits of binary weights are random, each 1 with a probability of the density: the least favourable order. Sizes do not
-depend on the machine, so benchmarks/results/file_size.csv is written anew.
+The bits of binary weights are random, each 1 with a probability of the density: the least favourable order. Sizes do
+not depend on the machine, so benchmarks/results/file_size.csv is written anew.
 
 Example: python benchmarks/file_size.py --networks resnet20 --densities 0.05
 """
@@ -42,8 +42,8 @@ def main(
     rows = [row for network in networks for row in _rows(network, densities)]
     for row in rows:
         print(
-            f"{row['network']:12} {row['density']:<6} {row['real_layers']:8} {row['bytes']:11,} bytes, 1/{row['ratio']} "
-            f"of float32; {row['bits_per_binary_weight']} bits a binary weight"
+            f"{row['network']:12} {row['density']:<6} {row['real_layers']:8} {row['bytes']:11,} bytes, "
+            f"1/{row['ratio']} of float32; {row['bits_per_binary_weight']} bits a binary weight"
         )
     if output is not None:
         with output.open("w", newline="") as file:

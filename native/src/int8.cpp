@@ -56,7 +56,7 @@ bool is_sound_int8(const uint8_t* data, size_t elements, size_t filters) {
         for (size_t i = 0; i < taps; ++i) largest = std::max(largest, std::abs(int(integers[i])));
         const float scale = stored_scale(data, f);
         if (largest > kLargest || (largest > 0) != (scale > 0)) return false;
-        if (!is_same(scale, scale_of(scale * float(largest)))) return false;
+        if (!is_same(scale, scale_of(std::abs(scale) * float(largest)))) return false;
     }
     return true;
 }

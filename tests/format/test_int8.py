@@ -40,7 +40,7 @@ WEIGHTS = {
     "convolution": lambda rng: to_grid(normal(rng, 5, 3, 3, 3)),
     "matrix": lambda rng: to_grid(normal(rng, 7, 30)),
     "integers": lambda rng: rng.permuted(np.tile(np.arange(-127, 128, dtype=np.float32), (3, 1)), axis=1),
-    "a filter of zeros": lambda rng: to_grid(normal(rng, 4, 50) * np.float32([[1], [0], [3], [1e-6]])),
+    "a filter of zeros": lambda rng: to_grid(normal(rng, 4, 50) * np.array([[1], [0], [3], [1e-6]], np.float32)),
     "the largest numbers": lambda rng: to_grid(normal(rng, 2, 40).clip(-1, 1) * np.finfo(np.float32).max),
     "subnormal scales": lambda rng: to_grid(normal(rng, 3, 40) * np.float32(1e-41)),
     "up to 64 of the least number": lambda rng: rng.permuted(np.tile(LEAST * SMALL, (3, 1)), axis=1),
@@ -90,7 +90,7 @@ OFF = np.tile(np.arange(-127, 128, dtype=np.float32), (2, 1))
     "weight",
     [
         normal(np.random.default_rng(0), 2, 40),
-        OFF + np.float32([[0], [0.5]]),  # one filter lies on no grid
+        OFF + np.array([[0], [0.5]], np.float32),  # one filter lies on no grid
         np.where(OFF == 3, np.nextafter(np.float32(3), np.float32(4)), OFF),
         np.where(OFF == 0, np.float32(-0.0), OFF),  # which has no integer
         OFF / 127 * np.float32(np.pi),  # not to the bit
@@ -129,7 +129,7 @@ def test_bits_a_weight_are_counted_with_their_scales(rng):
     assert summary.layers[0].bytes == 16 * 4 + 16 * 72
 
 
-FILE = to_bytes(graph_of(np.float32([[0, 1, -2, 127, 4, 5, 6, 7, 8], [0, 0, 0, 0, 0, 0, 0, 0, 0]])))
+FILE = to_bytes(graph_of(np.array([[0, 1, -2, 127, 4, 5, 6, 7, 8], [0, 0, 0, 0, 0, 0, 0, 0, 0]], np.float32)))
 TABLE = 64 + 128
 SCALES = len(FILE) - size(18, 2)  # 1 and 0, then 18 integers
 
@@ -190,7 +190,7 @@ def test_both_readers_agree_on_damaged_weights(changes):
 
 
 def test_weights_on_grids_stored_as_they_are_are_refused():
-    weight = np.float32([[0, 1, -2, 127, 4, 5, 6, 7, 8]])
+    weight = np.array([[0, 1, -2, 127, 4, 5, 6, 7, 8]], np.float32)
     data = to_bytes(graph_of(weight), 2)
     assert from_bytes(data)
     newer = data[:8] + struct.pack("<I", spec.VERSION) + data[12:]

@@ -22,14 +22,23 @@ PIXELS = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    net = bw.binarize(bw.zoo.resnet20(width=4), bw.methods.bi_real_net())
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 12, 3, padding=1, bias=False),
+        nn.BatchNorm2d(12),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(48, 5),
+    )
+    bw.binarize(net, bw.methods.bi_real_net())
     with torch.no_grad():
-        net.train()(torch.randn(8, 3, 32, 32))  # so that batch norm has seen something
+        net.train()(torch.randn(8, 3, 8, 8))  # so that batch norm has seen something
     return net.eval()
 
 
-def images(count: int = 2) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+def images(count: int = 6) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
 def encoding(op: Op) -> int:

@@ -1,7 +1,7 @@
 """Int8: real weights of which each filter lies on a grid of 255 numbers, as one byte each.
 
-Let M be the largest magnitude in a filter and s = M / 127, rounded to float32. On the grid lies what is s * q, rounded to
-float32, for an integer q from -127 to 127. The bytes are the scale s of each filter, float32, then q of each weight,
+Let M be the largest magnitude in a filter and s = M / 127, rounded to float32. On the grid lies what is s * q, rounded
+to float32, for an integer q from -127 to 127. The bytes are the scale s of each filter, float32, then q of each weight,
 int8. The scale follows from the weights, so there is one encoding of a weight, and every bit of its numbers comes back.
 """
 
@@ -52,8 +52,8 @@ def decode(data: bytes, offset: int, elements: int, filters: int) -> Array:
 def to_grid(weight: Array) -> Array:
     """A weight whose filters lie on their grids: each number becomes the nearest on a grid of its filter.
 
-    That grid's scale is M / 127, rounded down to 17 significant bits. So its products with integers of 7 bits are exact,
-    and the largest of them gives the scale back.
+    That grid's scale is M / 127, rounded down to 17 significant bits. So its products with integers of 7 bits are
+    exact, and the largest of them gives the scale back.
 
     Shape:
         weight: (out, ...), float32; the result is the same.

@@ -3,7 +3,6 @@
 That is the numbers as they are, two_levels.py or int8.py; the first in this order of several.
 """
 
-
 from bitwright.format import int8, spec, two_levels
 from bitwright.ir.ops import Array
 
