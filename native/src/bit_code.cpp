@@ -44,8 +44,8 @@ bool is_smallest_code(Encoding encoding, size_t bytes, const uint8_t* bitmap, si
         return padded < bytes || (padded == bytes && other < encoding);
     };
     if (encoding != raw && beats(raw, raw_bytes(elements))) return false;
-    if (encoding != gaps && beats(gaps, gap_bytes(bitmap, elements))) return false;
-    if (encoding != entropy && beats(entropy, entropy_bytes(bitmap, elements))) return false;
+    if (encoding != gaps && beats(gaps, gap_bytes(bitmap, elements, bytes))) return false;
+    if (encoding != entropy && beats(entropy, entropy_bytes(bitmap, elements, bytes))) return false;
     if (newest < patterns || !are_kernels(elements, taps)) return true;
     const KernelCounts all = count_kernels(bitmap, elements, taps);
     if (encoding != patterns && beats(patterns, pattern_bytes(all))) return false;

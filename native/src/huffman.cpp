@@ -101,16 +101,16 @@ size_t decode_huffman(const uint8_t* data, size_t bytes, size_t elements, int ta
         lengths[i] = uint8_t(length);
         share += uint64_t(1) << (most - length);
     }
-    if (share != uint64_t(1) << most) return 0;
+    const auto ends = std::minmax_element(lengths.begin(), lengths.end());
+    if (share != uint64_t(1) << most || *ends.first != least || *ends.second != most) return 0;
     const std::vector<uint32_t> table = decoding_table(found, lengths, least, most);
     const uint64_t mask = (uint64_t(1) << most) - 1;
-    constexpr size_t kTogether = kBitsAt / kLongest;
+    const size_t kernels = elements / size_t(taps), together = size_t(kBitsAt / most);
     size_t at = table_end;
     BitWriter out(bitmap);
-    const size_t kernels = elements / size_t(taps);
-    for (size_t i = 0; i < kernels; i += kTogether) {
+    for (size_t i = 0; i < kernels; i += together) {
         uint64_t window = bits_at(data, bytes, at);
-        for (size_t left = std::min(kTogether, kernels - i); left; --left) {
+        for (size_t left = std::min(together, kernels - i); left; --left) {
             const uint32_t entry = table[window & mask];
             window >>= entry & 0xFF;
             at += entry & 0xFF;
@@ -126,7 +126,7 @@ size_t decode_huffman(const uint8_t* data, size_t bytes, size_t elements, int ta
 size_t huffman_bytes(const KernelCounts& all, size_t most) {
     const size_t count = all.found.size();
     if (count == 1) return SIZE_MAX;
-    double entropy = 0;  // no code takes less, and it is found sooner
+    double entropy = 0;  // which no code of whole bits stays below, and is found sooner
     for (const uint32_t n : all.counts) entropy += n * std::log2(double(all.kernels) / n);
     if ((double(set_bits(count, all.taps)) + entropy) * 0.999 > double(most) * 8) return SIZE_MAX;
     const std::vector<uint8_t> lengths = code_lengths(all.counts);

@@ -8,7 +8,7 @@ namespace bw {
 // follows them is not looked at.
 size_t decode_huffman(const uint8_t* data, size_t bytes, size_t elements, int taps, uint8_t* bitmap);
 
-// How many bytes the encoding of these kernels has; SIZE_MAX where it has none, or one that surely takes `most` or more.
+// How many bytes the encoding of these kernels has; SIZE_MAX where it has none, or, perhaps, one of more than `most`.
 size_t huffman_bytes(const KernelCounts& all, size_t most);
 
 }  // namespace bw

@@ -11,16 +11,19 @@ bool are_kernels(size_t elements, int taps) { return taps >= 2 && taps <= 16 && 
 KernelCounts count_kernels(const uint8_t* bitmap, size_t elements, int taps) {
     const size_t bytes = (elements + 7) / 8, kernels = elements / size_t(taps), together = size_t(kBitsAt / taps);
     const uint64_t mask = (uint64_t(1) << taps) - 1;
-    std::vector<uint32_t> count_of(size_t(1) << taps);
+    std::vector<uint32_t> count_of(size_t(2) << taps);  // two of each, in turn: one just written is slow to read
     for (size_t i = 0; i < kernels; i += together) {
         uint64_t window = bits_at(bitmap, bytes, i * size_t(taps));
-        for (size_t left = std::min(together, kernels - i); left; --left, window >>= taps) ++count_of[window & mask];
+        for (size_t left = std::min(together, kernels - i); left; --left, window >>= taps) {
+            ++count_of[(window & mask) << 1 | (left & 1)];
+        }
     }
     KernelCounts all{taps, kernels, {}, {}};
-    for (size_t kernel = 0; kernel < count_of.size(); ++kernel) {
-        if (!count_of[kernel]) continue;
+    for (size_t kernel = 0; kernel <= mask; ++kernel) {
+        const uint32_t count = count_of[kernel << 1] + count_of[kernel << 1 | 1];
+        if (!count) continue;
         all.found.push_back(uint16_t(kernel));
-        all.counts.push_back(count_of[kernel]);
+        all.counts.push_back(count);
     }
     return all;
 }

@@ -5,6 +5,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from torch import nn
+
+import bitwright as bw
 
 pytest.importorskip("tyro")
 
@@ -20,9 +23,16 @@ def script():
     return module
 
 
-def test_one_row_for_each_file(script, tmp_path, capsys) -> None:
+def small_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2), nn.BatchNorm2d(16), nn.Conv2d(16, 32, 3, 4), nn.Flatten(), nn.Linear(512, 10)
+    )
+
+
+def test_one_row_for_each_file(script, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(bw.zoo, "small_net", small_net, raising=False)
     path = tmp_path / "rows.csv"
-    script.main(("resnet20",), (0.5, 0.05), path)
+    script.main(("small_net",), (0.5, 0.05), path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["real_layers"], row["density"]) for row in rows] == [

@@ -57,10 +57,8 @@ def test_constants_are_those_of_the_code():
     assert PAGE.startswith(f"# The .bw file, version {spec.VERSION}\n")
     assert f"absent blob, which is `0x{spec.NONE:08X}`" in PAGE
     assert f"next multiple of {spec.ALIGN} bytes" in PAGE
-    numbers = (
-        f"{spec.RAW} raw, {spec.TWO_LEVELS} two levels, {spec.GAPS} gaps, {spec.ENTROPY} entropy, {spec.INT8} int8"
-    )
-    assert f"encoding: {numbers} |" in PAGE
+    numbers = f"{spec.RAW} raw, {spec.TWO_LEVELS} two levels, {spec.GAPS} gaps, {spec.ENTROPY} entropy"
+    assert f"encoding: {numbers}, {spec.PATTERNS} patterns, {spec.HUFFMAN} huffman, {spec.INT8} int8 |" in PAGE
 
 
 def test_limits_are_those_of_the_code():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coded import coded_graphs
 from damage import damaged
 from graphs import fixed_graphs
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph, Kind
 
 ROOT = Path(__file__).parents[2]
-FILES = [to_bytes(graph) for graph in fixed_graphs()]
+FILES = [to_bytes(graph) for graph in (*fixed_graphs(), *coded_graphs())]
 SMALL = [data for data in FILES if len(data) < 8192]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 

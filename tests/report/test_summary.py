@@ -55,7 +55,7 @@ def test_layers_are_counted(graph):
     assert (first.weights, first.encoding, first.bits_per_weight, first.bytes) == (216, "float32", 32.0, 4 * (216 + 8))
     assert (first.bops, first.flops) == (0, 4 * 4 * 8 * 27)
     assert (second.op, second.shape, second.density) == ("BinaryConv", (4, 2, 2), 0.25)
-    assert (second.weights, second.encoding, second.bits_per_weight, second.bytes) == (144, "gaps", 8 * 13 / 144, 13)
+    assert (second.weights, second.encoding, second.bits_per_weight, second.bytes) == (144, "patterns", 8 * 7 / 144, 7)
     assert (second.bops, second.flops) == (2 * 2 * 4 * 36, 0)
     assert layers["sums"].bops == 2 * 2 * 2 * 36
     assert (third.weights, third.density, third.bytes, third.bops) == (80, 1.0, 4, 80)

@@ -38,7 +38,7 @@ def encode(bits: Array, taps: int, newest: int = spec.HUFFMAN) -> tuple[int, byt
 
 
 def encodings(bits: Array, taps: int) -> Iterator[tuple[int, bytes]]:
-    """All encodings that the bits have, but for the bitmap, filled up with zeros; the arguments are those of `encode`."""
+    """All encodings that the bits have, but for the bitmap, filled up with zeros; for the arguments see `encode`."""
     for encoding, data in (
         (spec.GAPS, gaps.encode(bits)),
         (spec.ENTROPY, entropy.encode(bits)),

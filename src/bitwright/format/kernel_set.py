@@ -55,7 +55,7 @@ def encode(found: Array, taps: int) -> Array:
 
 
 def decode(stored: Array, count: int, taps: int) -> Array | None:
-    """The kernels, (count,) int64, of a set that starts some bits; None if there are not as many, or not ascending ones.
+    """The kernels, (count,) int64, of the set that some bits begin with; None if these are not as many, ascending ones.
 
     Shape:
         stored: (bits,), of 0 and 1.
