@@ -7,7 +7,7 @@ namespace bw {
 namespace {
 
 bool suits(Encoding encoding, const float* weight, size_t elements, size_t filters) {
-    if (encoding == two_levels) return suits_two_levels(weight, elements, filters);
+    if (encoding == two_levels) return has_two_levels(weight, elements, filters);
     return encoding == raw || lies_on_grids(weight, elements, filters);
 }
 

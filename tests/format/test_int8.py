@@ -134,6 +134,10 @@ TABLE = 64 + 128
 SCALES = len(FILE) - size(18, 2)  # 1 and 0, then 18 integers
 
 
+def test_the_bytes_stay_what_they_are():
+    assert FILE[SCALES:].hex() == "0000803f00000000" + "0001fe7f0405060708" + "000000000000000000"
+
+
 @pytest.mark.parametrize(
     ("at", "form", "value"),
     [
