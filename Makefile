@@ -87,6 +87,7 @@ bench: setup build/tools/bench_peak build/tools/bench_bit_code
 	$(BIN)/bw bench --suite sparsity --output benchmarks/results/sparsity.csv
 	build/tools/bench_peak > benchmarks/results/peaks.csv
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/file_size.py
 	$(BIN)/python benchmarks/decode.py
 
 build/tools/bench_peak build/tools/bench_bit_code: $(STAMP)

@@ -1,8 +1,8 @@
 #include "blob_table.h"
 
 #include "bit_code.h"
+#include "real_code.h"
 #include "refusal.h"
-#include "two_levels.h"
 
 namespace bw {
 namespace {
@@ -17,12 +17,12 @@ uint64_t raw_bytes(const BlobRecord& r) {
 // How many bytes a blob takes: as many as the record says only where that is not settled by the rest of it.
 uint64_t bytes_of(const BlobRecord& r, const std::string& where) {
     if (r.encoding == raw) return raw_bytes(r);
-    if (r.encoding == two_levels) {
+    if (is_by_filters(r.encoding)) {
         if (r.dtype != f32 || r.filters < 1 || r.elements % r.filters) {
             refuse(where, "filters that divide " + to_string(r.elements) + " real weights",
                    to_string(r.filters) + " of dtype " + to_string(r.dtype));
         }
-        return two_level_bytes(r.elements, r.filters);
+        return real_code_bytes(Encoding(r.encoding), r.elements, r.filters);
     }
     const std::string code = "the encoding " + to_string(r.encoding);
     if (r.dtype != bits) refuse(where, "bits, which alone have " + code, "the dtype " + to_string(r.dtype));
@@ -44,7 +44,7 @@ BlobTable::BlobTable(const Parts& parts) {
         const auto r = parts.record<BlobRecord>(parts.blobs, i);
         if (r.dtype >= absent_dtype) refuse(where, "a dtype from 0 to 3", to_string(r.dtype));
         if (r.encoding > newest) refuse(where, "an encoding from 0 to " + to_string(newest), to_string(r.encoding));
-        if (r.encoding != two_levels && r.filters != 0) {
+        if (!is_by_filters(r.encoding) && r.filters != 0) {
             refuse(where, "0 where nothing is stored", to_string(r.filters));
         }
         if (r.elements < 1 || r.elements > uint32_t(kMaxElements)) {
@@ -64,7 +64,8 @@ BlobTable::BlobTable(const Parts& parts) {
         if (ends_in_bits && r.elements % 8 && parts.data[end - 1] >> (r.elements % 8)) {
             refuse(where, "zeros behind its last bit", "0x" + hex(parts.data + end - 1, 1, ""));
         }
-        blobs_.push_back({{parts.data + offset, r.elements, r.filters}, Dtype(r.dtype), Encoding(r.encoding), bytes});
+        const Blob blob = {parts.data + offset, r.elements, r.filters, r.encoding};
+        blobs_.push_back({blob, Dtype(r.dtype), Encoding(r.encoding), bytes});
     }
     if (end != parts.size) {
         refuse("blob table", "a file that ends at " + to_string(end), to_string(parts.size) + " bytes");

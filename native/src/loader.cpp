@@ -49,7 +49,7 @@ Model load(SharedBytes bytes, size_t size) {
     } catch (const FormatError& error) {
         throw FormatError(std::string(error.what()) + kDamaged);
     }
-    for (const Op& op : model.ops) check_parameters(op), check_real_encoding(op);
+    for (const Op& op : model.ops) check_parameters(op), check_real_encoding(op, parts.header.version);
     return model;
 }
 

@@ -4,8 +4,8 @@
 
 #include "bit_code.h"
 #include "memory.h"
+#include "real_code.h"
 #include "refusal.h"
-#include "two_levels.h"
 
 namespace bw {
 namespace {
@@ -16,13 +16,13 @@ bool is_real_layer(OpCode code) { return code == OpCode::conv || code == OpCode:
 
 bool is_binary_layer(OpCode code) { return code == OpCode::binary_conv || code == OpCode::binary_linear; }
 
-Bytes decode_levels(const StoredBlob& stored, const std::string& where) {
+Bytes decode_floats(const StoredBlob& stored, const std::string& where) {
     const Blob& blob = stored.blob;
-    if (!is_sound_two_levels(blob.data, blob.elements, blob.filters)) {
-        refuse(where, "two levels of each filter, the lower first", "another encoding");
-    }
     Bytes floats = allocate(blob.elements * sizeof(float));
-    decode_two_levels(blob.data, blob.elements, blob.filters, reinterpret_cast<float*>(floats.get()));
+    float* weight = reinterpret_cast<float*>(floats.get());
+    if (!decode_real_weight(stored.encoding, blob.data, blob.elements, blob.filters, weight)) {
+        refuse(where, "weights in the encoding " + to_string(stored.encoding), "other bytes");
+    }
     return floats;
 }
 
@@ -49,13 +49,12 @@ Blob decode_blob(const StoredBlob& stored, const Op& op, int place, uint32_t ver
                  const std::string& where) {
     const bool is_bits = place == 0 && is_binary_layer(op.code);
     const bool is_floats = place == 0 && is_real_layer(op.code);
-    if (stored.encoding != raw && !(stored.encoding == two_levels ? is_floats : is_bits)) {
+    if (stored.encoding != raw && !(is_by_filters(stored.encoding) ? is_floats : is_bits)) {
         refuse(where, "raw numbers", "the encoding " + to_string(stored.encoding));
     }
     Blob blob = stored.blob;
     if (stored.encoding != raw) {
-        Bytes decoded = stored.encoding == two_levels ? decode_levels(stored, where)
-                                                      : decode_bitmap(stored, taps_of(op), where);
+        Bytes decoded = is_floats ? decode_floats(stored, where) : decode_bitmap(stored, taps_of(op), where);
         blob.data = decoded.get();
         model.decoded.push_back(std::move(decoded));
     }
@@ -66,13 +65,17 @@ Blob decode_blob(const StoredBlob& stored, const Op& op, int place, uint32_t ver
     return blob;
 }
 
-void check_real_encoding(const Op& op) {
+void check_real_encoding(const Op& op, uint32_t version) {
     if (!is_real_layer(op.code)) return;
     const Blob& weight = op.blobs[0];
     const size_t filters = size_t(op.out.shape.c);
-    if (weight.filters == (suits_two_levels(weight.floats(), weight.elements, filters) ? filters : 0)) return;
-    refuse(op.name + " (" + op_name(op.code) + ")", "weights of two levels stored as such, and no others",
-           weight.filters ? to_string(weight.filters) + " filters of two levels" : "raw numbers");
+    const std::string where = op.name + " (" + op_name(op.code) + ")";
+    if (weight.encoding != raw && weight.filters != filters) {
+        refuse(where, to_string(filters) + " filters", to_string(weight.filters));
+    }
+    const Encoding encoding = Encoding(weight.encoding), newest = newest_encoding(version);
+    if (is_smallest_real_code(encoding, weight.floats(), weight.elements, filters, newest)) return;
+    refuse(where, "weights in the encoding that takes least", "the encoding " + to_string(encoding));
 }
 
 }  // namespace bw

@@ -13,6 +13,6 @@ Blob decode_blob(const StoredBlob& stored, const Op& op, int place, uint32_t ver
                  const std::string& where);
 
 // Refuses a real weight in another encoding than its own, once the shape of its op's output is known.
-void check_real_encoding(const Op& op);
+void check_real_encoding(const Op& op, uint32_t version);
 
 }  // namespace bw

@@ -109,7 +109,7 @@ def small() -> bytearray:
         (340, "<I", 1, r"z \(Affine\): scale: expected a blob of dtype 0, found 1"),
         (344, "<I", 1, "blob 0: expected filters that divide 2 real weights, found 0 of dtype 0"),
         (344, "<I", 2, "blob 0: expected bits, which alone have the encoding 2, found the dtype 0"),
-        (344, "<I", 6, "blob 0: expected an encoding from 0 to 5, found 6"),
+        (344, "<I", 7, "blob 0: expected an encoding from 0 to 6, found 7"),
         (348, "<I", 1, "blob table, byte 348"),
         (384, "<I", 0, "metadata pair 0: expected a text at 3 of"),
         (448, "<B", 0xFF, "input: expected UTF-8 text, found 0xff at 0"),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import bit_code, spec, two_levels
+from bitwright.format import bit_code, real_code, spec
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
@@ -176,10 +176,10 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)
-        if encoding == spec.TWO_LEVELS:
+        if encoding in real_code.CODED:
             if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
-            bytes_ = two_levels.size(elements, filters)
+            bytes_ = real_code.size(encoding, elements, filters)
         elif encoding != spec.RAW:
             if dtype != spec.BITS:
                 raise _refusal(where, f"bits, which alone have the encoding {encoding}", f"the dtype {dtype}")
@@ -202,8 +202,8 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
 def _load(data: bytes, record: tuple[int, ...], where: str, taps: int) -> Array:
     """The numbers of a blob, flat; `taps` are those of a kernel, of which bits of weights may be made."""
     offset, size, elements, dtype, encoding, filters = record
-    if encoding == spec.TWO_LEVELS:
-        return two_levels.decode(data, offset, elements, filters)
+    if encoding in real_code.CODED:
+        return real_code.decode(encoding, data, offset, elements, filters)
     if encoding != spec.RAW:
         bits = bit_code.decode(encoding, data[offset : offset + size], elements, taps)
         if bits is None:
@@ -319,7 +319,7 @@ def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     if len(data) != len(expected):
         raise _refusal(
             "blobs",
-            f"{len(expected)} bytes, weights of two levels stored as such, bits in the encoding that takes least",
+            f"{len(expected)} bytes, weights in the encoding that takes least",
             f"{len(data)}",
         )
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]

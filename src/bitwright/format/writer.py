@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import BitwrightError, GraphError
-from bitwright.format import bit_code, spec, two_levels
+from bitwright.format import bit_code, real_code, spec
 from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Array, Graph, Op, Window
 from bitwright.ir.verify import verify
@@ -119,8 +119,9 @@ def op_blobs(op: Op, version: int = spec.VERSION) -> dict[str, Blob]:
 
 
 def _blob(field: str, dtype: int, array: Array, version: int) -> Blob:
-    if field == "weight" and dtype == spec.F32 and (data := two_levels.encode(array)) is not None:
-        return Blob(dtype, array.size, spec.TWO_LEVELS, len(array), data)
+    if field == "weight" and dtype == spec.F32:
+        encoding, data = real_code.encode(array, spec.NEWEST_ENCODING[version])
+        return Blob(dtype, array.size, encoding, 0 if encoding == spec.RAW else len(array), data)
     if field == "weight" and dtype == spec.BITS:
         encoding, data = bit_code.encode(array.ravel(), prod(array.shape[2:]), spec.NEWEST_ENCODING[version])
         return Blob(dtype, array.size, encoding, 0, data)
