@@ -1,0 +1,89 @@
+"""NAS-BNN: weights standardised filter by filter, behind a learned map of each kernel.
+
+What the networks that NAS-BNN finds are made of; `bitwright.nas` is the search. A kernel's k*k weights are multiplied by
+a matrix before they are binarized, one matrix a layer, so that shared real weights may differ from the binary ones.
+RPReLU and the blocks belong to the network (`zoo.nas_bnn`).
+
+Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind; the learned thresholds of
+RSign join the comparison. Nothing is left of maps and standardising.
+
+Checked: the formulas of the authors' code as they were described, not its numbers. Ours adds 1e-12 to the variance, where
+theirs divides by zero for a filter of equal weights.
+
+Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Networks", preprint, 2024
+(arXiv 2408.15484), and the authors' code.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bitwright.core.binarizers import ScaledSign
+from bitwright.core.method import Method
+from bitwright.core.standardise import standardise
+from bitwright.methods.react_net import RSign
+from bitwright.nn.shapes import per_input
+
+EPSILON = 1e-12
+
+
+class KernelMap(nn.Module):
+    """Each k x k kernel, its rows one after another a vector v, becomes matrix @ v; the matrix starts as the identity.
+
+    Shape:
+        w (out, in, k, k), unchanged; matrix (k*k, k*k).
+
+    Args:
+        kernel: k.
+    """
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.eye(kernel * kernel))
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Map the kernels of w."""
+        return (w.flatten(2) @ self.matrix.T).view_as(w)
+
+
+def standardise_filters(w: Tensor) -> Tensor:
+    """(w - mean) / sqrt(variance + 1e-12) of each filter, the variance by n - 1. Shape: (out, ...), unchanged."""
+    return standardise(w, max(1, w[0].numel() - 1), EPSILON)[0]
+
+
+class StandardisedSign(nn.Module):
+    """mean(abs(v)) * sign(v) with v = standardised(map(w)); the scale is a constant to the gradient, v's parts are not.
+
+    The gradient of v is the scale times that of the result where abs(v) <= 1, else 0.
+
+    Shape:
+        w (out, ...), unchanged.
+
+    Args:
+        map: applied to w first, such as `KernelMap`; None leaves w as it is.
+    """
+
+    def __init__(self, map: nn.Module | None = None) -> None:
+        super().__init__()
+        self.map = map
+        self.sign = ScaledSign()
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Binarize w."""
+        return self.sign(standardise_filters(w if self.map is None else self.map(w)))
+
+
+def nas_bnn(kernel_maps: bool = True) -> Method:
+    """Weights `StandardisedSign`; activations `RSign`.
+
+    Args:
+        kernel_maps: whether layers with kernels larger than 1x1 learn a map. Without maps a network binarizes what a
+            supernet has mapped already.
+
+    Reference: Lin et al., 2024.
+    """
+
+    def weight(layer: nn.Module) -> nn.Module:
+        maps = kernel_maps and isinstance(layer, nn.Conv2d) and layer.kernel_size[0] == layer.kernel_size[1] > 1
+        return StandardisedSign(KernelMap(layer.kernel_size[0]) if maps else None)
+
+    return Method(weight=weight, activation=lambda layer: RSign(per_input(layer)))
