@@ -1,14 +1,14 @@
 """NAS-BNN: weights standardised filter by filter, behind a learned map of each kernel.
 
-What the networks that NAS-BNN finds are made of; `bitwright.nas` is the search. A kernel's k*k weights are multiplied by
-a matrix before they are binarized, one matrix a layer, so that shared real weights may differ from the binary ones.
+What the networks that NAS-BNN finds are made of; `bitwright.nas` is the search. The k*k weights of a kernel are
+multiplied by a matrix before they are binarized, one matrix a layer, so that binary weights may leave shared real ones.
 RPReLU and the blocks belong to the network (`zoo.nas_bnn`).
 
 Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind; the learned thresholds of
 RSign join the comparison. Nothing is left of maps and standardising.
 
-Checked: the formulas of the authors' code as they were described, not its numbers. Ours adds 1e-12 to the variance, where
-theirs divides by zero for a filter of equal weights.
+Checked: the formulas of the authors' code, not its numbers. Ours adds 1e-12 to the variance, where theirs divides by
+zero for a filter of equal weights.
 
 Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Networks", preprint, 2024
 (arXiv 2408.15484), and the authors' code.

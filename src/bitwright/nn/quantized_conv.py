@@ -1,4 +1,4 @@
-"""QuantizedConv2d: a real convolution whose weights are integers of a few bits, times a learned step for each filter."""
+"""QuantizedConv2d: a real convolution whose weights are integers of a few bits, times a learned step a filter."""
 
 from math import sqrt
 from typing import Any
@@ -35,7 +35,7 @@ def quantize_weight(w: Tensor, step: Tensor, bits: int = 8) -> Tensor:
 
 
 def first_step(w: Tensor, bits: int = 8) -> Tensor:
-    """The step of each filter at the start, (out,): max(|m - 3d|, |m + 3d|) / 2^(bits-1), its mean m and deviation d."""
+    """Each filter's step at the start, (out,): max(|m - 3d|, |m + 3d|) / 2^(bits-1), of its mean m and deviation d."""
     w = w.detach()
     mean, spread = w.mean(along(w)), w.flatten(1).std(1)
     return torch.maximum((mean - 3 * spread).abs(), (mean + 3 * spread).abs()) / 2 ** (bits - 1)

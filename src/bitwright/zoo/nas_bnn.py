@@ -3,13 +3,14 @@
 A line of text says what a network is made of, a word for the first convolution and one for each block: `96k5g2s2` is a
 block of 96 channels whose first convolution has 5x5 kernels, 2 groups and stride 2. What is left out is k3, g1 and s1.
 
-Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Networks", 2024 (arXiv 2408.15484), and the
-authors' code.
+Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Networks", 2024 (arXiv 2408.15484), and
+the authors' code.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ def parse_arch(text: str) -> tuple[BlockShape, ...]:
         raise ValueError(f"arch: expected a word for the first convolution and one for each block, found {text!r}")
     if (shapes[0].kernel, shapes[0].groups) != (3, 1):
         raise ValueError(f"arch: the first convolution has 3x3 kernels and no groups, found {shapes[0]}")
-    for before, shape in zip(shapes, shapes[1:], strict=False):
+    for before, shape in pairwise(shapes):
         if shape.kernel % 2 == 0 or before.channels % shape.groups:
             raise ValueError(
                 f"arch: {shape} behind {before.channels} channels: expected an odd kernel, and groups that divide them"
@@ -92,14 +93,14 @@ class NasBnn(nn.Module):
 
     def __init__(self, num_classes: int, in_channels: int, shapes: Sequence[BlockShape]) -> None:
         super().__init__()
-        stem, *rest = shapes
+        stem = shapes[0]
         self.conv = QuantizedConv2d(in_channels, stem.channels, 3, stem.stride, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(stem.channels)
         self.act = RPReLU(stem.channels)
         self.blocks = nn.Sequential(
             *[
                 ReActBlock(before.channels, shape.channels, shape.stride, "rprelu", shape.kernel, shape.groups)
-                for before, shape in zip(shapes, rest, strict=False)
+                for before, shape in pairwise(shapes)
             ]
         )
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -121,8 +122,8 @@ def nas_bnn(num_classes: int = 1000, in_channels: int = 3, arch: str = SMALLEST)
     Args:
         num_classes: outputs.
         in_channels: of the image.
-        arch: a word for the first convolution and one for each block: channels, then k and the side of the kernel, g and
-            the groups, s and the stride. By default the smallest network of the published space, 20.77 million OPs.
+        arch: a word for the first convolution and one for each block: channels, then k and the side of the kernel, g
+            and the groups, s and the stride. By default the smallest network of the published space, 20.77 million OPs.
 
     Shape:
         x (N, in_channels, H, W), sides that are multiples of all strides multiplied; result (N, num_classes).
