@@ -1,5 +1,6 @@
 """Rows of digits to search, which need no PyTorch, so that other processes start quickly."""
 
+from itertools import pairwise
 from random import Random
 
 from bitwright.nas.search import Score
@@ -32,4 +33,4 @@ class Digits:
 
 def score(candidate: Row) -> Score:
     """Digits that differ from those beside them."""
-    return Score(sum(a != b for a, b in zip(candidate, candidate[1:], strict=False)))
+    return Score(sum(a != b for a, b in pairwise(candidate)))

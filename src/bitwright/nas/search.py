@@ -73,7 +73,7 @@ class Budget:
         mutations: Of each round.
         crossovers: Of each round.
         strategy: With "random", all candidates are random ones.
-        priced: Whether the cost is the price, which keeps candidates out of range from being tried; else it is measured.
+        priced: Whether the cost is the price, so that nothing out of range is tried; else it is measured.
         seed: Of all draws.
     """
 
