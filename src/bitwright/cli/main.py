@@ -14,6 +14,7 @@ from bitwright.cli.inspect import inspect_file
 from bitwright.cli.methods import methods
 from bitwright.cli.report import report
 from bitwright.cli.run import run
+from bitwright.cli.search import search
 from bitwright.cli.train import train
 from bitwright.errors import BitwrightError
 
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "methods": methods,
     "import": import_weights,
     "report": report,
+    "search": search,
 }
 
 

@@ -83,7 +83,8 @@ def nas_bnn(kernel_maps: bool = True) -> Method:
     """
 
     def weight(layer: nn.Module) -> nn.Module:
-        maps = kernel_maps and isinstance(layer, nn.Conv2d) and layer.kernel_size[0] == layer.kernel_size[1] > 1
-        return StandardisedSign(KernelMap(layer.kernel_size[0]) if maps else None)
+        kernel = layer.kernel_size if isinstance(layer, nn.Conv2d) else (1, 1)
+        mapped = kernel_maps and kernel[0] == kernel[1] > 1
+        return StandardisedSign(KernelMap(kernel[0]) if mapped else None)
 
     return Method(weight=weight, activation=lambda layer: RSign(per_input(layer)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bitwright.distill.losses import distributional_loss
 from bitwright.nas.supernet import Supernet
@@ -26,19 +26,20 @@ class SupernetLesson:
     networks = 2  # random ones
 
     def step(
-        self, net: Supernet, run: Callable[..., Tensor], x: Tensor, label_loss: Callable[[Tensor], Tensor]
+        self, student: nn.Module, run: Callable[..., Tensor], x: Tensor, label_loss: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
         """The logits of the smallest network of a batch, and the loss.
 
         Args:
-            net: The supernet.
+            student: The supernet.
             run: Calls it.
             x: Its input, normalised.
             label_loss: The loss of logits by the labels.
         """
-        random = Random(int(torch.randint(2**31, ())))
-        teacher = run(x, net.space.largest(), real=True).float()
+        assert isinstance(student, Supernet)
+        random, space = Random(int(torch.randint(2**31, ()))), student.space
+        teacher = run(x, space.largest(), real=True).float()
         smallest = run(x).float()
-        drawn = [run(x, net.space.sample(random)).float() for _ in range(self.networks)]
+        drawn = [run(x, space.sample(random)).float() for _ in range(self.networks)]
         losses = [distributional_loss(logits, teacher) for logits in (smallest, *drawn)]
         return smallest, label_loss(teacher) + torch.stack(losses).sum()

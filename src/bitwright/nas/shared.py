@@ -23,8 +23,8 @@ class SharedConv(nn.Module):
     - of these, for the filters of group i, the C'/g that begin at (i mod n) * C'/g, with n = g / fewest groups;
     - of the kernels, where k < K, the k x k in the middle, mapped by a learned matrix of their own (`KernelMap`).
 
-    Binary weights of whole kernels, k = K > 1, are mapped by another learned matrix; real ones are not. Then the weights
-    are standardised filter by filter, and used as they are or binarized: mean(abs(v)) * sign(v). Zero padding.
+    Binary weights of whole kernels, k = K > 1, are mapped by another learned matrix; real ones are not. Then all are
+    standardised filter by filter, and used as they are or binarized: mean(abs(v)) * sign(v). Zero padding.
 
     Shape:
         x (N, C', H, W), result (N, C, H/stride, W/stride).
