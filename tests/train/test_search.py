@@ -9,7 +9,8 @@ import pytest
 from tiny import tiny_data
 
 from bitwright.errors import RecipeError, RunError
-from bitwright.nas.search import Score
+from bitwright.nas.evaluate import Latency
+from bitwright.nas.search import Score, Trial
 from bitwright.train import load_model, parse_search, predict, read_recipe, read_search, resume_search, run_search
 from bitwright.train.candidates import CandidateFile
 from bitwright.train.toml_form import write
@@ -114,8 +115,6 @@ def test_random_draws_begin_alike(done, tmp_path) -> None:
 
 
 def test_latency_may_be_the_cost(done, tmp_path, monkeypatch) -> None:
-    from bitwright.nas.evaluate import Latency
-
     monkeypatch.setattr(Latency, "measure", lambda self, net: 1e-4 * net.blocks[0].conv1.in_channels)
     folder, _ = done
     timed = recipe(f"search.supernet={folder}", "search.bins=latency", "search.step=0.0002", "search.high=0.1")
@@ -148,7 +147,7 @@ def test_recipes_that_make_no_sense_are_refused(override, message) -> None:
 def test_what_does_not_fit_is_refused(done, tmp_path) -> None:
     folder, result = done
     few = recipe(f"search.supernet={folder}", "search.images=21")
-    with pytest.raises(RecipeError, match="search.images: expected at most the supernet's data.held_out, 20, found 21"):
+    with pytest.raises(RecipeError, match=r"search\.images: expected at most .* data\.held_out, 20, found 21"):
         run_search(few, tmp_path / "few", data=DATA, progress=False)
     other = recipe(f"search.supernet={result.winners[0].folder}")
     with pytest.raises(RecipeError, match="expected a supernet"):
@@ -163,8 +162,6 @@ def test_what_does_not_fit_is_refused(done, tmp_path) -> None:
 def test_scores_are_kept_in_full(tmp_path) -> None:
     file = CandidateFile(tmp_path / "candidates.csv")
     assert file.read() == {}
-    from bitwright.nas.search import Trial
-
     value = float(np.float64(1) / 3)
     file.add(Trial(0, 0, "random", "8 16", None, 0.1, 0.1 + 0.2, value, 3))
     assert file.read() == {"8 16": Score(value, 0.1 + 0.2)}

@@ -111,6 +111,15 @@ class SearchRecipe(Recipe):
         return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
 
 
+def is_search(path: str | Path) -> bool:
+    """Whether a recipe file is a search's: it has a table [search], in the file itself.
+
+    Args:
+        path: The TOML file.
+    """
+    return "search" in parse(Path(path).read_text(encoding="utf-8"))
+
+
 def read_search(path: str | Path, *, overrides: tuple[str, ...] = ()) -> SearchRecipe:
     """Read a search's recipe; `base` and overrides are as for `config.read_recipe`.
 
