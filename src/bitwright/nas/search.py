@@ -8,6 +8,7 @@ Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Ne
 the authors' code.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -178,7 +179,8 @@ def search(
     """Look for the best candidate of each bin.
 
     A population of `variety.starts()` and random candidates; then, generation after generation, mutations and
-    crossovers of the winners, each parent drawn with the same probability. No candidate is tried twice.
+    crossovers of the winners, each parent drawn with the same probability. No candidate is tried twice; random ones
+    take the place of children that cannot be had.
 
     Args:
         variety: Makes candidates.
@@ -219,8 +221,10 @@ def _generation(
     """New candidates with their names, which `seen` receives; fewer than planned where the space has no more."""
     random = Random(f"{budget.seed}/{generation}")
     parents = [found.winners[number].candidate for number in sorted(found.winners)]
-    for kind, count, make in _plan(variety, budget, generation, parents, random):
-        left, tries = count, _TRIES
+    plan = deque(_plan(variety, budget, generation, parents, random))
+    while plan:
+        kind, left, make = plan.popleft()
+        tries = _TRIES
         while left and tries:
             tries -= 1
             candidate = make()
@@ -231,6 +235,8 @@ def _generation(
             seen.add(name)
             yield kind, candidate, name
             left, tries = left - 1, _TRIES
+        if left and kind in ("mutation", "crossover"):  # the winners have no new children
+            plan.append(("random", left, lambda: variety.sample(random)))
 
 
 def _fits(variety: Variety[C], budget: Budget, candidate: C) -> bool:

@@ -171,9 +171,7 @@ def _search(
     budget = settings.budget(recipe.seed)
     file = CandidateFile(folder / "candidates.csv")
     known = file.read()
-    log.write(
-        f"search: {settings.strategy}, {budget.trials} networks, {len(known)} of them known; {describe_run(device)}"
-    )
+    log.write(f"search: {settings.strategy}, {budget.trials} networks, {len(known)} of them known")
 
     def note(trial: Trial[Candidate], found: Found[Candidate]) -> None:
         if trial.name not in known:
