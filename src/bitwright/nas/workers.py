@@ -60,7 +60,7 @@ def _ray(address: str) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise BitwrightError('ray is not installed: pip install "ray", or leave it out and use processes') from None
+        raise BitwrightError('ray is not installed: pip install "bitwright[cluster]", or use processes') from None
     try:
         ray.init(None if address == "local" else address, include_dashboard=False, log_to_driver=False)
     except (ConnectionError, ValueError) as error:
