@@ -40,7 +40,11 @@ def workers(score: Callable[[C], S], *, processes: int = 1, ray: str = "") -> It
     else:
         fresh = multiprocessing.get_context("spawn")  # a forked copy of a process with threads may hang
         with ProcessPoolExecutor(processes, fresh, _install, (score,)) as pool:
-            yield lambda candidates: pool.map(_call, candidates)
+            try:
+                yield lambda candidates: pool.map(_call, candidates)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # else an interruption waits for what nobody will read
+                raise
 
 
 def _install(score: Callable[[Any], Any]) -> None:

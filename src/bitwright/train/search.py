@@ -5,6 +5,7 @@ that was tried, and, when all are, winners.csv, winners/ with a run folder for e
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -149,7 +150,13 @@ def _supernet(recipe: SearchRecipe, folder: Path, data: DataSet, progress: bool)
         source = folder / SUPERNET
         results = source / RESULTS
         if not (results.is_file() and json.loads(results.read_text(encoding="utf-8"))["finished"]):
-            run.train(recipe.training, source, data=data, resume=(source / LAST).is_file(), progress=progress)
+            resume = (source / LAST).is_file()
+            if not resume and source.exists():
+                shutil.rmtree(source)  # stopped before its first epoch was whole
+            try:
+                run.train(recipe.training, source, data=data, resume=resume, progress=progress)
+            except RunError as error:
+                raise RunError(f"{error}; the search goes on with: bw search --resume {folder}") from error
     model = load_model(source)
     if not isinstance(model.net, Supernet):
         raise RecipeError(
