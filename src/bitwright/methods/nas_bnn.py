@@ -14,6 +14,8 @@ Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Ne
 (arXiv 2408.15484), and the authors' code.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,25 @@ from bitwright.methods.react_net import RSign
 from bitwright.nn.shapes import per_input
 
 EPSILON = 1e-12
+
+
+class _Product(torch.autograd.Function):
+    """v @ matrix.T in full precision both ways: rounded to half, other weights would be positive."""
+
+    @staticmethod
+    def forward(v: Tensor, matrix: Tensor) -> Tensor:
+        with torch.autocast(v.device.type, enabled=False):
+            return v @ matrix.T
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        v, matrix = ctx.saved_tensors
+        with torch.autocast(v.device.type, enabled=False):
+            return grads[0] @ matrix, grads[0].flatten(0, 1).T @ v.flatten(0, 1)
 
 
 class KernelMap(nn.Module):
@@ -42,7 +63,7 @@ class KernelMap(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Map the kernels of w."""
-        return (w.flatten(2) @ self.matrix.T).view_as(w)
+        return _Product.apply(w.flatten(2), self.matrix).view_as(w)  # type: ignore[no-any-return]
 
 
 def standardise_filters(w: Tensor) -> Tensor:

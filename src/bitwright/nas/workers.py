@@ -67,8 +67,8 @@ def _ray(address: str) -> Iterator[Any]:
         raise BitwrightError('ray is not installed: pip install "bitwright[cluster]", or use processes') from None
     try:
         ray.init(None if address == "local" else address, include_dashboard=False, log_to_driver=False)
-    except (ConnectionError, ValueError) as error:
-        raise BitwrightError(f"ray: cannot join {address!r}: {error}") from error
+    except Exception as error:  # Ray has no class for what goes wrong at its start
+        raise BitwrightError(f"ray: cannot start, or join {address!r}: {error}") from error
     try:
         yield ray
     finally:
