@@ -1,5 +1,6 @@
 """The search by itself, with scores that are plain functions."""
 
+import os
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -93,6 +94,16 @@ def test_two_processes_find_what_one_finds() -> None:
     with workers(toy.score) as alone, workers(toy.score, processes=2) as pooled:
         found = [names(search(toy.Digits(), batch, budget)) for batch in (alone, pooled)]
     assert found[0] == found[1] and len(found[0]) == budget.trials
+
+
+@pytest.mark.filterwarnings("default")  # Ray's own
+def test_ray_finds_what_one_process_finds(monkeypatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that its workers find the score
+    budget = Budget(0, 36, 6, population=10, generations=2, mutations=4, crossovers=4)
+    with workers(toy.score) as alone, workers(toy.score, ray="local") as spread:
+        found = [names(search(toy.Digits(), batch, budget)) for batch in (alone, spread)]
+    assert found[0] == found[1]
 
 
 def test_a_measured_cost_decides_the_bin() -> None:

@@ -103,6 +103,14 @@ def test_small_kernels_are_the_middle_and_maps_start_as_nothing() -> None:
     assert not any(isinstance(m, KernelMap) for m in SharedConv(6, 6).modules())  # of a 1x1 kernel
 
 
+def test_maps_have_exact_gradients() -> None:
+    mapped, w = KernelMap(3).double(), torch.randn(2, 3, 3, 3, dtype=torch.double, requires_grad=True)
+    torch.nn.init.normal_(mapped.matrix)
+    assert torch.autograd.gradcheck(
+        lambda w, matrix: torch.func.functional_call(mapped, {"matrix": matrix}, w), (w, mapped.matrix)
+    )
+
+
 def test_each_kernel_has_its_map() -> None:
     conv = SharedConv(4, 4, (3, 5))
     small, large = conv.shrink["3"].matrix, conv.binary_map.matrix
