@@ -16,7 +16,7 @@ help:
 	@echo "make test-neon    the same for aarch64 with NEON, cross-compiled and emulated by QEMU"
 	@echo "make test-dispatch  which instruction set emulated x86-64 processors get, and its models"
 	@echo "make bench   time layers, networks and training in turn with other libraries; adds rows to benchmarks/results"
-	@echo "make docs    write docs/methods from the methods' files and the logs in recipes, with pictures"
+	@echo "make docs    write what docs/ has from the methods' files and the logs in recipes/, with pictures"
 	@echo "make plots   draw the plots and tables of docs/benchmarks.md from these rows"
 
 setup: $(STAMP)
@@ -98,6 +98,7 @@ plots: setup
 docs: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	$(BIN)/python docs/build_methods.py
+	$(BIN)/python docs/build_runs.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,4 +1,5 @@
 import csv
+import math
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from bitwright.core.binarizers import Sign
 from bitwright.core.estimators import identity, ste
 from bitwright.core.method import Method
+from bitwright.methods import frac_bnn
 from bitwright.nn.convert import binarize
 from bitwright.train import resume_run, train
 from bitwright.train.diagnostics import Diagnostics
@@ -38,6 +40,24 @@ def test_balance_is_the_share_of_upper_inputs():
     diagnostics.close()
     net(-torch.ones(8, 4))
     assert diagnostics.end_epoch(0)[0]["balance"] == pytest.approx(7 / 8)
+
+
+def test_open_is_the_share_of_open_gates():
+    torch.manual_seed(0)
+    net = binarize(nn.Sequential(nn.Conv2d(2, 3, 1), nn.Conv2d(3, 3, 1)), frac_bnn(), where=lambda name, layer: True)
+    net[0].gate.threshold.data[:] = torch.tensor([-100.0, 100.0, -100.0])
+    diagnostics = Diagnostics(net)
+    diagnostics.watch_inputs()
+    net.eval()(torch.rand(2, 2, 4, 4))
+    diagnostics.close()
+    net(torch.rand(8, 2, 4, 4))
+    first, second = diagnostics.end_epoch(0)
+    assert first["open"] == pytest.approx(2 / 3) and 0 <= second["open"] <= 1
+
+
+def test_layers_without_gates_have_no_open_ones():
+    diagnostics = Diagnostics(network())
+    assert math.isnan(diagnostics.end_epoch(0)[0]["open"])
 
 
 @pytest.mark.parametrize(("estimator", "expected"), [(identity, 0.0), (ste, 1 - (1 / 2) ** 0.5)])

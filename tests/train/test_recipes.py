@@ -113,7 +113,8 @@ def test_recipes_of_runs_are_still_read(path):
 @pytest.mark.parametrize("path", RECIPES, ids=_name)
 def test_recipes_lie_where_their_method_says(path):
     method = read_recipe(path).method.name
-    assert path.parent.name == ("float" if method == "none" else method)
+    comparison = path.parent.name == "domains"  # of several methods
+    assert comparison or path.parent.name == ("float" if method == "none" else method)
     assert f"`{_name(path)}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ from bitwright.data import save_npz
 from bitwright.errors import RecipeError, RunError
 from bitwright.train import load_model, parse_recipe, predict, read_recipe, resume_run, train
 from bitwright.train import run as run_module
+from bitwright.train.catalogue import build_network
 from bitwright.train.task import Task
 
 
@@ -76,6 +77,21 @@ def test_a_float_network_learns_the_bars(tmp_path):
         "method.name=none", "epochs=8", "optimizer.lr=0.01", "augmentation.flip=false", "network.width=8"
     )
     assert train(recipe, tmp_path / "run", data=tiny_data(), progress=False).accuracy > 0.8
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_training_images_lie_as_the_recipe_says(last, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(recipe):
+        net = build_network(recipe)
+        net.register_forward_pre_hook(lambda net, args: seen.append(args[0]) if net.training else None)
+        return net
+
+    monkeypatch.setattr(run_module, "build_network", watched)
+    recipe = tiny_recipe("epochs=1", f"machine.channels_last={str(last).lower()}")
+    train(recipe, tmp_path / "run", data=tiny_data(channels=3), progress=False)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last) == last
 
 
 def test_weights_that_are_real_in_the_end_have_no_density(tmp_path):

@@ -35,6 +35,7 @@ _MAPS = {
     "flips, share of weights": "flips",
     "dead weights, share": "dead",
     "balance, P(+1) of the inputs": "balance",
+    "open gates, share": "open",
     "gradient mismatch, 1 - cos": "mismatch",
 }
 _INTRODUCTION = (
@@ -212,7 +213,8 @@ def _layer_maps(label: str, group: Group) -> LayerMaps | None:
             if np.isfinite(value):
                 total[place[row["layer"]], row["epoch"]] += value
                 count[place[row["layer"]], row["epoch"]] += 1
-        maps[title] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+        if count.any():
+            maps[title] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     seeds = f", mean of {len(group.runs)} seeds" if len(group.runs) > 1 else ""
     return LayerMaps(f"{label}: layers by epoch{seeds}", layers, maps)
 

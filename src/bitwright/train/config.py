@@ -244,11 +244,13 @@ class Machine:
         precision: Lightning's word; "auto" is mixed precision on a GPU and float32 on a CPU.
         compile: Whether the network goes through `torch.compile`, which needs a C++ compiler.
         threads: CPU threads; 0 leaves the choice to PyTorch.
+        channels_last: Whether training images lie with their channels last in memory, which a CPU's convolutions like.
     """
 
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     compile: bool = False
     threads: int = 0
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         _check("machine.threads", self.threads, self.threads >= 0, "0 or more")

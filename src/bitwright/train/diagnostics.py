@@ -3,16 +3,17 @@
 One row for each binary layer and epoch, in `layers.csv` and, where that package is, in TensorBoard.
 """
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from bitwright.core.binarizers import LevelPair
 from bitwright.core.levels import read_levels
 from bitwright.core.masked import Ternary
+from bitwright.nn.gated import GatedConv2d, average_bits, counting_gates
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 
 LayerRow = dict[str, float | str]
@@ -27,6 +28,8 @@ class Diagnostics:
     - flips: the share of weight bits that differ from those at the end of the epoch before.
     - dead: the share of weight bits that never differed from one epoch's end to the next since training began.
     - balance: P(+1), the share of the layer's inputs at their upper level, over the validation images.
+    - open: the share of open gates over the validation images, where a layer has gates; it reads 1 + open bits of an
+      activation.
     - mismatch: 1 - cos(g, h), for the last batch of the epoch: g is the gradient at the binarized weight, h what the
       latent weight receives for it. 0 where the estimator only scales, 2 where it turns the gradient around.
 
@@ -37,31 +40,35 @@ class Diagnostics:
     """
 
     def __init__(self, net: nn.Module) -> None:
+        self.net = net
         self.layers = {n: m for n, m in net.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}
         self.rows: list[LayerRow] = []
         self._bits: dict[str, Tensor] = {}
         self._moved: dict[str, Tensor] = {}
         self._upper: dict[str, tuple[Tensor, int]] = {}
         self._mismatch: dict[str, Tensor] = {}
-        self._hooks: list[RemovableHandle] = []
+        self._watching = ExitStack()
 
     def watch_gradients(self) -> None:
         """Measure the mismatch on the step that follows, until `close`."""
         for name, layer in self.layers.items():
             if not isinstance(layer.weight_binarizer, nn.Identity):
-                self._hooks.append(layer.weight_binarizer.register_forward_hook(self._on_weight(name, layer)))
+                self._watch(layer.weight_binarizer, self._on_weight(name, layer))
 
     def watch_inputs(self) -> None:
-        """Count the inputs at their upper level, from now on until `close`."""
+        """Count the inputs at their upper level and the open gates, from now on until `close`."""
         self._upper = {}
+        self._watching.enter_context(counting_gates(self.net))
         for name, layer in self.layers.items():
             if not isinstance(layer.input_binarizer, nn.Identity):
-                self._hooks.append(layer.input_binarizer.register_forward_hook(self._on_input(name)))
+                self._watch(layer.input_binarizer, self._on_input(name))
 
     def close(self) -> None:
-        """Remove the hooks."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        """End all watching."""
+        self._watching.close()
+
+    def _watch(self, module: nn.Module, hook: Any) -> None:
+        self._watching.callback(module.register_forward_hook(hook).remove)
 
     def end_epoch(self, epoch: int) -> list[LayerRow]:
         """The rows of an epoch that is over, which `rows` receives too.
@@ -96,6 +103,7 @@ class Diagnostics:
             self._bits[name] = bits
         upper, count = self._upper.get(name, (torch.tensor(torch.nan), 1))
         mismatch = self._mismatch.get(name, torch.tensor(torch.nan))
+        gated = isinstance(layer, GatedConv2d) and layer.outputs
         return {
             "epoch": epoch,
             "layer": name,
@@ -103,6 +111,7 @@ class Diagnostics:
             "flips": flips,
             "dead": dead,
             "balance": upper.item() / count,
+            "open": average_bits(layer) - 1 if gated else torch.nan,
             "mismatch": mismatch.item(),
         }
 

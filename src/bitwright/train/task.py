@@ -129,6 +129,8 @@ class Task(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Targets], index: int) -> Tensor:
         """The loss of a batch, with the method's penalty."""
         x, targets = batch
+        if self.recipe.machine.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         if self.recipe.schedule.per == "step":
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
         run = self.net if self._compiled is None else self._compiled
