@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from bitwright.errors import RecipeError
+from bitwright.nas.evaluate import Fitness
 from bitwright.nas.search import Budget, Strategy
 from bitwright.train.catalogue import FLOAT
 from bitwright.train.config import Choice, Recipe
@@ -45,7 +46,7 @@ class Search:
     crossovers: int = 128
     strategy: Strategy = "evolution"
     bins: Literal["ops", "latency"] = "ops"
-    fitness: Literal["accuracy", "speed"] = "accuracy"
+    fitness: Fitness = "accuracy"
     images: int = 0
     calibration: int = 10
     calibration_batch: int = 2048
