@@ -80,17 +80,19 @@ neon-packages:
 qemu-packages:
 	$(call require,qemu-x86_64-static:qemu-user-static,test-dispatch)
 
-bench: setup build/tools/bench_peak
+bench: setup build/tools/bench_peak build/tools/bench_bit_code
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	$(BIN)/bw bench --suite layers --output benchmarks/results/layers.csv
 	$(BIN)/bw bench --suite networks --output benchmarks/results/networks.csv
 	$(BIN)/bw bench --suite sparsity --output benchmarks/results/sparsity.csv
 	build/tools/bench_peak > benchmarks/results/peaks.csv
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/file_size.py
+	$(BIN)/python benchmarks/decode.py
 
-build/tools/bench_peak: $(STAMP)
+build/tools/bench_peak build/tools/bench_bit_code: $(STAMP)
 	$(BIN)/cmake -S . -B build/tools -G Ninja -DBITWRIGHT_TOOLS=ON -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
-	$(BIN)/cmake --build build/tools --target bench_peak
+	$(BIN)/cmake --build build/tools --target $(notdir $@)
 
 plots: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'

@@ -42,7 +42,7 @@ def main(
     Args:
         isa: Our instruction set in the plots; by default that of the last row. There are tables for each.
         environment: The limits put on peers, as in the column of that name; by default those of the last row.
-        results: The folder of the rows: layers.csv, networks.csv, peaks.csv, train_step.csv.
+        results: The folder of the rows: layers.csv, networks.csv, peaks.csv, train_step.csv, decode.csv.
         page: The page.
     """
     layers = select(read_rows(results / "layers.csv"), isa, environment)
@@ -62,6 +62,7 @@ def main(
         image = f"![{figure.layout.title.text}]({folder.name}/{name}.svg)"
         text = fill(text, name, "\n\n".join(filter(None, [tables.get(name), image])))
     text = fill(text, "training", training_table(read_rows(results / "train_step.csv")))
+    text = fill(text, "decoding", decoding_table(read_rows(results / "decode.csv")))
     page.write_text(text, encoding="utf-8")
 
 
@@ -196,6 +197,19 @@ def training_table(rows: Sequence[Row]) -> str:
     setting = f"{network}, batch {batch}, {threads} thread{'s' if threads != '1' else ''}"
     head = f"{cpu} ({vectors}), torch {torch}, {setting}, limits: {limits or 'none'}:"
     return "\n".join([head, "", *("| " + " | ".join(cells) + " |" for cells in lines)])
+
+
+def decoding_table(rows: Sequence[Row]) -> str:
+    """How each weight is stored, and how fast it is read: the last row of each, on the machine of the last row."""
+    about = ("cpu", "vectors", "compiler")
+    last = {row["item"]: row for row in rows if all(row[column] == rows[-1][column] for column in about)}
+    lines = [["weights", "encoding", "bits a weight", "decoded", "decoded and checked"]]
+    lines.append(["---", "---", "--:", "--:", "--:"])
+    for item, row in last.items():
+        speeds = [row[column] or "-" for column in ("decoded_mbs", "checked_mbs")]
+        lines.append([item, row["encoding"], f"{float(row['bits_per_weight']):.3f}", *speeds])
+    cpu, vectors, compiler = (rows[-1][column] for column in about)
+    return "\n".join([f"{cpu} ({vectors}), {compiler}:", "", *("| " + " | ".join(cells) + " |" for cells in lines)])
 
 
 def fill(page: str, name: str, text: str) -> str:

@@ -23,7 +23,7 @@ from bitwright.methods.about import About, Part, activation_curves, describe_met
 from bitwright.report.comparison import SHORT, compare
 from bitwright.report.runs import Group, find_runs, group_runs, method_of, read_run
 from bitwright.report.table import escape, to_markdown
-from bitwright.train import Recipe, read_recipe, write_recipe
+from bitwright.train import Recipe, is_search, read_recipe, write_recipe
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -67,7 +67,8 @@ def main(pictures: bool = True) -> None:
 def build() -> dict[str, str]:
     """The text of every page, by its path below docs/."""
     groups = group_runs(read_run(folder) for folder in find_runs(RECIPES))
-    recipes = {path.relative_to(RECIPES).as_posix(): read_recipe(path) for path in sorted(RECIPES.glob("*/*.toml"))}
+    files = [path for path in sorted(RECIPES.glob("*/*.toml")) if not is_search(path)]
+    recipes = {path.relative_to(RECIPES).as_posix(): read_recipe(path) for path in files}
     found = {name: describe_method(getattr(methods, name)) for name in NAMES}
     lists = [index([found[name] for name in names]) for names in (methods.__all__, methods.ON_TRAINED)]
     pages = {"methods.md": "\n".join([_INDEX, lists[0], _ON_TRAINED, lists[1]])}

@@ -35,7 +35,7 @@ short = true
 optimizer = {name = "adam", lr = 2e-3}
 schedule = {name = "cosine", per = "step"}
 augmentation = {crop = 4, flip = true}
-machine = {threads = 1}
+machine = {threads = 1, channels_last = true}
 data = {source = "cifar10:data", samples = 4000, held_out = 500}
 """
 CHAIN = """

@@ -9,9 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
+from bitwright.format.int8 import to_grid
 from bitwright.ir import ops
 from bitwright.ir.ops import Graph, Kind, Op, TensorType, Window
-from bitwright.ir.verify import output_type, verify
+from bitwright.ir.output_types import output_type
+from bitwright.ir.verify import verify
 from bitwright.ir.windows import class_starts
 
 Choose = Callable[[int, int], int]
@@ -109,9 +111,9 @@ class _Builder:
         return self.rng.random(shape) < self.choose(0, 8) / 8
 
     def weight(self, out: int, *taps: int) -> np.ndarray:
-        """A real weight, which may hold two values for each filter, or one."""
-        if self.choose(0, 2):
-            return self.real(out, *taps)
+        """A real weight, whose filters may lie on grids, or hold two values, or one."""
+        if form := self.choose(0, 2):
+            return to_grid(self.real(out, *taps)) if form == 1 else self.real(out, *taps)
         low, high = self.real(2, out, *[1] * len(taps))
         return np.where(self.bits(out, *taps), high, low)
 

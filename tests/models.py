@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from coded import coded_graphs
 from graphs import random_input, seeded_graph
 
 from bitwright.format.writer import write
@@ -19,8 +20,9 @@ COUNT, BATCH = 300, 3
 
 
 def models() -> list[Graph]:
-    """The same graphs each time; they hold every op, and every pair of levels of activations and weights."""
-    return [seeded_graph(seed) for seed in range(COUNT)]
+    """The same graphs each time; they hold every op, every pair of levels of activations and weights, and weights in
+    every encoding of bits."""
+    return [*coded_graphs(), *(seeded_graph(seed) for seed in range(COUNT))]
 
 
 def write_models(folder: Path, graphs: list[Graph]) -> None:

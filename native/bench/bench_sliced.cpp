@@ -1,8 +1,9 @@
 // Times of the binary convolutions, bits in and bits out, preparation included, on one thread.
 //
-//     bench_sliced [isa [choice [height width channels filters kernel stride density]]]
+//     bench_sliced [isa [choice [height width channels filters kernel stride density [patterns]]]]
 //
-// isa: portable, avx2, ... or "all"; choice: the name of a method, or "all"; without a shape, a table of usual ones.
+// isa: portable, avx2, ... or "all"; choice: the name of a method, or "all"; patterns: that all kernels are drawn from;
+// without a shape, a table of usual ones.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +23,7 @@ using namespace bw;
 struct Layer {
     int height, width, channels, filters, kernel, stride;
     double density;
+    int patterns = 0;  // 0: any
 };
 
 double now() {
@@ -62,6 +64,10 @@ void measure(const Kernels& kernels, const char* choice, Layer layer, bool is_si
     const size_t positions = size_t(layer.channels) * layer.kernel * layer.kernel;
     std::vector<uint8_t> weight(layer.filters * positions), flip(layer.filters, 0);
     for (uint8_t& w : weight) w = rng() % 100000 < layer.density * 100000;
+    const size_t window = size_t(layer.kernel) * size_t(layer.kernel);
+    for (size_t i = size_t(layer.patterns); layer.patterns && i < weight.size() / window; i++) {
+        std::copy_n(&weight[rng() % unsigned(layer.patterns) * window], window, &weight[i * window]);
+    }
     std::vector<int32_t> threshold(layer.filters, is_signed ? 1 : int(double(positions) * layer.density / 2));
     args.weight = weight.data();
     args.threshold = result == bits ? threshold.data() : nullptr;
@@ -113,7 +119,8 @@ int main(int argc, char** argv) {
     std::vector<Layer> layers;
     if (argc > 9) {
         layers.push_back({std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]),
-                          std::atoi(argv[7]), std::atoi(argv[8]), std::atof(argv[9])});
+                          std::atoi(argv[7]), std::atoi(argv[8]), std::atof(argv[9]),
+                          argc > 10 ? std::atoi(argv[10]) : 0});
     } else {
         const int shapes[][4] = {{56, 64, 64, 1},    {28, 128, 128, 1}, {14, 256, 256, 1}, {7, 512, 512, 1},
                                  {32, 16, 16, 1},    {16, 32, 32, 1},   {8, 64, 64, 1},    {32, 128, 128, 1},

@@ -121,7 +121,7 @@ size_t decode_entropy(const uint8_t* data, size_t bytes, size_t elements, uint8_
     return std::memcmp(found, header.frequency, sizeof found) == 0 ? size_t(word - data) : 0;
 }
 
-size_t entropy_bytes(const uint8_t* bitmap, size_t elements) {
+size_t entropy_bytes(const uint8_t* bitmap, size_t elements, size_t most) {
     const size_t bytes = (elements + 7) / 8;
     uint16_t frequency[kClasses];
     if (!find_frequencies(bitmap, bytes, frequency)) return SIZE_MAX;
@@ -139,6 +139,7 @@ size_t entropy_bytes(const uint8_t* bitmap, size_t elements) {
     size_t i = bytes;
     while (i % kLanes) --i, put(state[i % kLanes], bitmap[i]);
     while (i) {
+        if (sizeof(Header) + 2 * words > most) return SIZE_MAX;
         i -= kLanes;
         for (int lane = kLanes; lane-- > 0;) put(state[lane], bitmap[i + size_t(lane)]);
     }

@@ -9,7 +9,7 @@ namespace bw {
 // follows them is not looked at.
 size_t decode_entropy(const uint8_t* data, size_t bytes, size_t elements, uint8_t* bitmap);
 
-// How many bytes the encoding of a bitmap has; SIZE_MAX where it has none.
-size_t entropy_bytes(const uint8_t* bitmap, size_t elements);
+// How many bytes the encoding of a bitmap has; SIZE_MAX where it has none, or, perhaps, one of more than `most`.
+size_t entropy_bytes(const uint8_t* bitmap, size_t elements, size_t most);
 
 }  // namespace bw

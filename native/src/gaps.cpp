@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bit_stream.h"
+
 namespace bw {
 namespace {
 
@@ -12,22 +14,6 @@ int shift_of(size_t elements, size_t rare) {
     int r = 0;
     while ((rare + 1) << (r + 1) < elements) ++r;
     return r;
-}
-
-// The 8 bytes at a place, or those that are left, as if zeros followed.
-uint64_t word_at(const uint8_t* data, size_t bytes, size_t at) {
-    uint64_t word = 0;
-    if (at + 8 <= bytes) {
-        std::memcpy(&word, data + at, 8);
-    } else if (at < bytes) {
-        std::memcpy(&word, data + at, bytes - at);
-    }
-    return word;
-}
-
-// At least 57 bits from a bit on, the first lowest.
-uint64_t bits_at(const uint8_t* data, size_t bytes, size_t bit) {
-    return word_at(data, bytes, bit / 8) >> (bit % 8);
 }
 
 void invert(uint8_t* bitmap, size_t elements) {
@@ -66,13 +52,14 @@ size_t decode_gaps(const uint8_t* data, size_t bytes, size_t elements, uint8_t* 
     return (unary + 7) / 8;
 }
 
-size_t gap_bytes(const uint8_t* bitmap, size_t elements) {
+size_t gap_bytes(const uint8_t* bitmap, size_t elements, size_t most) {
     const size_t bytes = (elements + 7) / 8;
     size_t ones = 0;
     for (size_t at = 0; at < bytes; at += 8) ones += size_t(__builtin_popcountll(word_at(bitmap, bytes, at)));
     const size_t rare = std::min(ones, elements - ones);
     if (4 * rare > elements) return SIZE_MAX;
     const int r = shift_of(elements, rare);
+    if (kHeader + rare * size_t(r + 1) / 8 > most) return SIZE_MAX;
     const uint64_t flip = ones == rare ? 0 : ~uint64_t(0);
     uint64_t quotients = 0, from = 0;
     for (size_t at = 0; at < bytes; at += 8) {

@@ -1,4 +1,4 @@
-// The types of all tensors, and the checks that need them: the twin of src/bitwright/ir/verify.py.
+// The types of all tensors, and the checks that need them: the twin of src/bitwright/ir/output_types.py.
 #pragma once
 #include "model.h"
 

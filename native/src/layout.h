@@ -6,12 +6,17 @@
 namespace bw {
 
 constexpr uint8_t kMagic[8] = {0x89, 'B', 'W', '\r', '\n', 0x1A, '\n', 0};
-constexpr uint32_t kVersion = 2, kCodedSince = 2, kNone = 0xFFFFFFFF;
+constexpr uint32_t kVersion = 3, kNone = 0xFFFFFFFF;
 constexpr uint64_t kMaxFile = uint64_t(1) << 31;
 constexpr uint32_t kMaxBlobs = 4 * kMaxOps;
 
-enum Encoding : uint32_t { raw = 0, two_levels = 1, gaps = 2, entropy = 3 };
 enum Dtype : uint32_t { f32 = 0, i32 = 1, bits = 2, i16 = 3, absent_dtype };
+enum Encoding : uint32_t { raw = 0, two_levels = 1, gaps = 2, entropy = 3, patterns = 4, huffman = 5, int8 = 6 };
+
+// The last encoding that a file of a version may have.
+constexpr Encoding newest_encoding(uint32_t version) {
+    return version == 1 ? two_levels : version == 2 ? entropy : int8;
+}
 
 struct Header {
     uint8_t magic[8];

@@ -29,7 +29,8 @@ const char* op_name(OpCode code);  // the class in src/bitwright/ir/ops.py; null
 struct Blob {
     const uint8_t* data = nullptr;
     size_t elements = 0;
-    size_t filters = 0;  // of a weight that the file holds as two levels (two_levels.h), else 0
+    size_t filters = 0;     // of a real weight that the file holds in an encoding by filters (real_code.h), else 0
+    uint32_t encoding = 0;  // in the file (layout.h)
 
     explicit operator bool() const { return data != nullptr; }
     const float* floats() const { return reinterpret_cast<const float*>(data); }

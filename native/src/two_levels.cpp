@@ -17,8 +17,7 @@ bool bit(const uint8_t* bits, size_t i) { return bits[i / 8] >> (i % 8) & 1; }
 
 size_t two_level_bytes(size_t elements, size_t filters) { return 8 * filters + (elements + 7) / 8; }
 
-bool suits_two_levels(const float* weight, size_t elements, size_t filters) {
-    if (two_level_bytes(elements, filters) >= 4 * elements) return false;
+bool has_two_levels(const float* weight, size_t elements, size_t filters) {
     const size_t taps = elements / filters;
     for (size_t begin = 0; begin < elements; begin += taps) {
         const int32_t first = pattern(weight, begin);

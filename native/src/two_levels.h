@@ -8,8 +8,8 @@ namespace bw {
 
 size_t two_level_bytes(size_t elements, size_t filters);
 
-// Whether a weight is to be stored so: each filter holds one or two values, and the raw numbers take more.
-bool suits_two_levels(const float* weight, size_t elements, size_t filters);
+// Whether each filter of a weight holds one or two values.
+bool has_two_levels(const float* weight, size_t elements, size_t filters);
 
 // Whether the lower level of each filter comes first, and its bits use both or are zeros.
 bool is_sound_two_levels(const uint8_t* data, size_t elements, size_t filters);

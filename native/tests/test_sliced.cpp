@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -119,8 +120,17 @@ void set_digits(BinaryConvArgs& a) {
     if (a.input_signed && rng() % 3 == 0) a.input_planes = 2;
 }
 
+// Every kernel becomes one of the first few, as in Sub-bit networks.
+void share_kernels(const BinaryConvArgs& a, std::vector<uint8_t>& weight) {
+    const int window = a.window.kh * a.window.kw, kernels = int(weight.size()) / window;
+    const int patterns = std::min(kernels, any_of({1, 3, 16, 32, 64}));
+    for (int i = patterns; i < kernels; i++) {
+        std::copy_n(weight.begin() + pick(0, patterns - 1) * window, window, weight.begin() + i * window);
+    }
+}
+
 // Weights, input, sums and thresholds for a geometry.
-void fill(Case& c) {
+void fill(Case& c, bool few_kernels = false) {
     BinaryConvArgs& a = c.args;
     const int positions = a.in.c / a.groups * a.window.kh * a.window.kw;
     const double density = any_of({0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0});
@@ -129,6 +139,7 @@ void fill(Case& c) {
         for (int i = 0; i < positions; i++) c.weight[i] = 1;
         for (int i = 0; i < positions; i++) c.weight[c.weight.size() - 1 - i] = 0;
     }
+    if (few_kernels || rng() % 3 == 0) share_kernels(a, c.weight);
     const double input_density = any_of({0.0, 0.2, 0.5, 0.5, 0.8, 1.0});
     for (size_t i = 0; i < a.in.elements(); i++) {
         const auto bit = [&] { return rng() % 100000 < input_density * 100000; };
@@ -196,13 +207,14 @@ Case rare_case(int i) {
         case 6: a.in = {600, 5, 9}, a.out.c = 540, a.groups = 2, a.window = {3, 3, 2, 2, 1, 1, 1, 1}; break;
         case 7: a.in = {270, 4, 4}, a.out.c = 257, a.window = {2, 5, 1, 1, 1, 2, 1, 1}; break;
         case 8: a.in = {1536, 3, 4}, a.out.c = 130, a.window = {2, 3, 1, 1, 1, 1, 1, 1}; break;
+        case 9: a.in = {130, 9, 9}, a.out.c = 300, a.window = {3, 3, 1, 1, 1, 1, 1, 1}; break;
         default: a.in = {12, 1, 1}, a.out.c = 5, a.window = {1, 1, 1, 1, 0, 0, 1, 1}; break;
     }
     set_output(a);
     a.input_signed = is_signed;
     a.weight_signed = rng() % 2;
-    if (is_signed) set_digits(a);
-    fill(c);
+    if (is_signed && i / 2 != 9) set_digits(a);
+    fill(c, i / 2 == 9);
     return c;
 }
 
@@ -224,6 +236,31 @@ bool beyond_lanes(const BinaryConvArgs& a) {
     return a.input_planes > 1 || a.in.c / a.groups * a.window.kh * a.window.kw > 9216;
 }
 
+// Whether some tap of some output pixel lies inside the image: with large steps none may.
+bool reads_anything(const BinaryConvArgs& a) {
+    const auto hits = [](int out, int in, int kernel, int step, int padding, int dilation) {
+        for (int i = 0; i < out * kernel; i++) {
+            const int at = i / kernel * step + i % kernel * dilation - padding;
+            if (at >= 0 && at < in) return true;
+        }
+        return false;
+    };
+    const Window& w = a.window;
+    return hits(a.out.h, a.in.h, w.kh, w.sh, w.ph, w.dh) && hits(a.out.w, a.in.w, w.kw, w.sw, w.pw, w.dw);
+}
+
+// Whether the kernel of shared responses must be there; it may be for more layers, where some taps never lie inside.
+bool has_few_patterns(const Kernels& kernels, const Case& c) {
+    const BinaryConvArgs& a = c.args;
+    const int window = a.window.kh * a.window.kw;
+    const std::string isa = kernels.name;
+    if (a.groups > 1 || a.input_planes > 1 || a.window_sum || window > 9) return false;
+    if ((isa != "avx2" && isa != "avx512") || !reads_anything(a)) return false;
+    std::set<std::vector<uint8_t>> patterns;
+    for (auto at = c.weight.begin(); at < c.weight.end(); at += window) patterns.insert({at, at + window});
+    return patterns.size() <= 64;
+}
+
 // Runs in pieces, in reverse order, into memory that is not clear; true where everything agrees.
 bool check(const Kernels& kernels, Case& c, const std::string& choice, std::string& used) {
     BinaryConvArgs& a = c.args;
@@ -234,6 +271,7 @@ bool check(const Kernels& kernels, Case& c, const std::string& choice, std::stri
     const std::unique_ptr<BinaryConv> conv = kernels.binary_conv(a, choice.c_str());
     if (!conv) {
         if (choice == "window-sum") return !a.window_sum || a.threshold || a.tail;
+        if (choice == "shared-responses") return !has_few_patterns(kernels, c);
         if (choice.rfind("channel-lanes", 0) == 0) return a.window_sum || beyond_lanes(a);
         // runs of one and of six filters are for signed weights
         return !a.weight_signed && (choice == "four-russians-1" || choice == "four-russians-6");
@@ -328,10 +366,10 @@ bool check_linear(const Kernels& kernels) {
 
 int main(int argc, char** argv) {
     const int cases = argc > 1 ? std::atoi(argv[1]) : 400;
-    std::vector<std::string> choices = {"", "sliced-list", "window-sum"};
+    std::vector<std::string> choices = {"", "sliced-list", "window-sum", "shared-responses"};
     for (int i = 1; i <= 6; i++) choices.push_back("four-russians-" + std::to_string(i));
     for (int i = 1; i <= 8; i++) choices.push_back("channel-lanes-" + std::to_string(i));
-    constexpr int rare = 20;
+    constexpr int rare = 22;
     int runs = 0, wrong = 0;
     for (int i = 0; i < cases + rare; i++) {
         Case c = i < rare ? rare_case(i) : random_case(i % 2);

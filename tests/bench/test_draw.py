@@ -101,9 +101,22 @@ def test_the_training_table_holds_the_last_row_of_each_method(draw) -> None:
     assert lines[4:] == ["| `b` | 220 | 200 | 1.10 |", "| `d` | 250 | 200 | 1.25 |", "| `a` | 260 | 200 | 1.30 |"]
 
 
+def test_the_decoding_table_holds_the_last_row_of_each_weight(draw) -> None:
+    about = {"cpu": "a cpu", "vectors": "avx2", "compiler": "cc 1"}
+
+    def weight(item: str, decoded: str, cpu: str = "a cpu") -> dict[str, str]:
+        found = {"encoding": "gaps", "bits_per_weight": "0.0812", "decoded_mbs": decoded, "checked_mbs": "200"}
+        return {**about, "cpu": cpu, "item": item, **found}
+
+    rows = [weight("a", "900", "another"), weight("b", "700"), weight("b", "800"), weight("c", "")]
+    lines = draw.decoding_table(rows).splitlines()
+    assert lines[0] == "a cpu (avx2), cc 1:"
+    assert lines[4:] == ["| b | gaps | 0.081 | 800 | 200 |", "| c | gaps | 0.081 | - | 200 |"]
+
+
 def test_the_page_has_a_place_for_each_table(draw) -> None:
     page = (SCRIPT.parents[1] / "docs" / "benchmarks.md").read_text()
-    for name in ("layers", "networks", "density", "roofline", "training"):
+    for name in ("layers", "networks", "density", "roofline", "training", "decoding"):
         page = draw.fill(page, name, f"table of {name}")
         page = draw.fill(page, name, f"table of {name}, again")
     assert page.count("table of layers") == page.count("table of networks, again") == 1

@@ -29,6 +29,13 @@ def test_a_layer_reads_and_makes_bits(name: str) -> None:
         assert weight.mean() == pytest.approx(density, abs=0.04)
 
 
+@pytest.mark.parametrize("patterns", [1, 16, 64])
+def test_weights_of_few_patterns(patterns: int) -> None:
+    graph = layer_item(f"6x6x32/{patterns}", (DENSE,)).binary
+    weight = next(op for op in graph.ops if op.name == LAYER).weight
+    assert len(np.unique(weight.reshape(-1, 9), axis=0)) == patterns
+
+
 @pytest.mark.parametrize("name", ["6x5x16", "linear48"])
 def test_the_real_layer_of_the_peers_has_the_same_weights(name: str, rng: np.random.Generator) -> None:
     item = layer_item(name, (DENSE,))
@@ -51,7 +58,7 @@ def test_a_layer_takes_one_sample_on_one_thread(setting: Setting) -> None:
         our_engine(layer_item("6x6x16", (DENSE,)).graphs[DENSE], LAYER, setting)
 
 
-@pytest.mark.parametrize("name", ["6x6", "0x6x8", "linear", "6x6xa", "net"])
+@pytest.mark.parametrize("name", ["6x6", "0x6x8", "linear", "6x6xa", "net", "6x6x8/0", "6x6x8/513", "linear8/4"])
 def test_names_of_no_layer_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="HEIGHTxWIDTHxCHANNELS"):
         make_item("layers", name)

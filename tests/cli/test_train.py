@@ -84,6 +84,20 @@ def test_export_then_eval_agrees_with_the_trained_network(trained, digits, tmp_p
     assert found["accuracy"] == found["trained"]["accuracy"] == result["accuracy"]
 
 
+def test_export_of_real_weights_of_8_bits(trained, digits, tmp_path):
+    folder, _ = trained
+    code, out = call("export", folder, "-o", tmp_path / "out.bw", "--real-weights", "int8", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert len(report["real_weights"]["layers"]) >= 2 and report["first_layer"] is None
+    code, out = call("inspect", tmp_path / "out.bw", "--json")
+    layers = {layer["name"]: layer for layer in json.loads(out)["layers"]}
+    assert code == 0
+    assert {layers[name]["encoding"] for name in report["real_weights"]["layers"]} == {"int8"}
+    code, out = call("eval", tmp_path / "out.bw", f"npz:{digits}", "--json")
+    assert code == 0 and json.loads(out)["images"] == 30
+
+
 def test_a_file_is_compared_with_its_own_run_only(trained, graph, tmp_path, capsys):
     images, labels = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 2, 0])
     np.savez(tmp_path / "few.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)

@@ -5,6 +5,7 @@ from math import log2
 
 import numpy as np
 import pytest
+from coded import encoding_of, graph_of, patched, random_bits, readers_agree, weight_at, with_code
 from damage import damaged, repair_checksum
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,30 +17,16 @@ from bitwright.format.reader import from_bytes
 from bitwright.format.writer import op_blobs, to_bytes
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
-from bitwright.ir.ops import Graph, Kind, TensorType
+from bitwright.ir.ops import Kind
 from bitwright.report.summary import summarize
 
 DENSITIES = (0, 0.0005, 0.005, 0.02, 0.05, 0.06, 0.12, 0.2, 0.25, 0.3, 0.38, 0.45, 0.5, 0.7, 0.9, 0.98, 1)
-
-
-def random_bits(elements: int, density: float, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(elements) < density
 
 
 def ideal_bits(bits: np.ndarray) -> float:
     """M * H(p)."""
     p = bits.mean()
     return 0.0 if p in (0, 1) else -bits.size * (p * log2(p) + (1 - p) * log2(1 - p))
-
-
-def graph_of(weight: np.ndarray) -> Graph:
-    """A linear layer of these bits."""
-    ops_ = (
-        ops.Binarize(name="a", inputs=("x",), kind=Kind.SIGN, threshold=np.zeros(weight.shape[1], np.float32)),
-        ops.BinaryLinear(name="b", inputs=("a",), weight=weight, signed=True),
-        ops.Affine(name="y", inputs=("b",), scale=np.ones(len(weight), np.float32), shift=None),
-    )
-    return Graph("x", TensorType(Kind.REAL, weight.shape[1:]), ops_, "y")
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.integers(0, 1000))
@@ -50,17 +37,17 @@ def test_bits_come_back_from_every_encoding(elements, density, seed):
     for coder in (gaps, entropy):
         if (data := coder.encode(bits)) is not None:
             np.testing.assert_array_equal(coder.decode(data, elements), bits)
-    encoding, data = bit_code.encode(bits)
+    encoding, data = bit_code.encode(bits, 1)
     assert len(data) <= -(-elements // 8)
     if encoding != spec.RAW:
-        np.testing.assert_array_equal(bit_code.decode(encoding, data, elements), bits)
+        np.testing.assert_array_equal(bit_code.decode(encoding, data, elements, 1), bits)
 
 
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("elements", [4001, 9216, 36865, 147456])
 def test_a_layer_takes_at_most_three_percent_more_than_its_entropy(elements, density):
     bits = random_bits(elements, density)
-    _, data = bit_code.encode(bits)
+    _, data = bit_code.encode(bits, 1)
     assert 8 * len(data) <= max(1.03 * ideal_bits(bits) + 8 * entropy.HEADER.size, elements / 128 + 8)
     if (coded := entropy.encode(bits)) is not None:
         assert 8 * (len(coded) - entropy.HEADER.size) <= 1.03 * ideal_bits(bits) + 4 * 16
@@ -102,9 +89,9 @@ def test_the_file_holds_the_smallest_encoding_and_both_readers_read_it(density, 
 
 def test_memory_stays_in_proportion_to_the_file():
     for value in (False, True):
-        encoding, data = bit_code.encode(np.full(1 << 20, value))
+        encoding, data = bit_code.encode(np.full(1 << 20, value), 1)
         assert (encoding, len(data)) == (spec.GAPS, (1 << 20) // 8 // 128)
-        np.testing.assert_array_equal(bit_code.decode(encoding, data, 1 << 20), np.full(1 << 20, value))
+        np.testing.assert_array_equal(bit_code.decode(encoding, data, 1 << 20, 1), np.full(1 << 20, value))
 
 
 def clustered(elements: int) -> np.ndarray:
@@ -117,33 +104,11 @@ def clustered(elements: int) -> np.ndarray:
 WEIGHTS = [random_bits(16 * 99, p).reshape(16, 99) for p in (0, 0.003, 0.05, 0.2, 0.3, 0.4, 0.8, 0.97, 1)]
 WEIGHTS += [clustered(128 * 600).reshape(128, 600), random_bits(8 * 1200, 0.22).reshape(8, 1200)]
 FILES = [to_bytes(graph_of(weight)) for weight in WEIGHTS]
-TABLE = 64 + 3 * 128 + 32  # the record of the weight
-
-
-def weight_at(file: bytes) -> int:
-    return struct.unpack_from("<Q", file, TABLE)[0]
-
-
-def readers_agree(file: bytes) -> bool:
-    """Whether both readers take a file, which both must then read alike."""
-    try:
-        graph = from_bytes(file)
-    except FormatError as error:
-        assert "expected" in str(error)
-        with pytest.raises(FormatError, match="expected"):
-            _native.Engine(file)
-        return False
-    x = np.random.default_rng(0).standard_normal((2, *graph.input_type.shape)).astype(np.float32)
-    engine = _native.Engine(file)
-    y = np.empty((2, *engine.output_shape), np.float32)
-    engine.run(x, y)
-    np.testing.assert_array_equal(y, interpret(graph, x))
-    return True
 
 
 def test_all_these_files_are_sound_and_of_every_encoding():
     assert all(map(readers_agree, FILES))
-    found = {struct.unpack_from("<I", file, TABLE + 24)[0] for file in FILES}
+    found = set(map(encoding_of, FILES))
     assert found == {spec.RAW, spec.GAPS, spec.ENTROPY}
 
 
@@ -162,34 +127,15 @@ def test_damaged_codes_are_taken_by_both_readers_or_by_none(file, draw):
     readers_agree(repair_checksum(bytes(data)))
 
 
-def with_code(weight: np.ndarray, encoding: int, code: bytes) -> bytes:
-    """A file whose weight is stored as said; the blob behind it, and all offsets, in their places."""
-    file = to_bytes(graph_of(weight))
-    start = weight_at(file)
-    scale = np.ones(len(weight), "<f4").tobytes()
-    data = bytearray(file[:start] + code)
-    struct.pack_into("<QQII", data, TABLE, start, len(code), weight.size, spec.BITS)
-    struct.pack_into("<I", data, TABLE + 24, encoding)
-    data += bytes(spec.align(len(data)) - len(data))
-    struct.pack_into("<Q", data, TABLE + 32, len(data))
-    return repair_checksum(bytes(data + scale))
-
-
 WEIGHT = random_bits(40 * 300, 0.23).reshape(40, 300)
-CODE = bit_code.encode(WEIGHT.ravel())[1]
+CODE = bit_code.encode(WEIGHT.ravel(), 1)[1]
 SPARSE = random_bits(40 * 300, 0.01).reshape(40, 300)
-GAPS = bit_code.encode(SPARSE.ravel())[1]
+GAPS = bit_code.encode(SPARSE.ravel(), 1)[1]
 
 
 def test_a_file_made_by_hand_is_taken():
     assert with_code(WEIGHT, spec.ENTROPY, CODE) == to_bytes(graph_of(WEIGHT))
     assert with_code(SPARSE, spec.GAPS, GAPS) == to_bytes(graph_of(SPARSE))
-
-
-def patched(code: bytes, at: int, form: str, value: int) -> bytes:
-    data = bytearray(code)
-    struct.pack_into(form, data, at, value)
-    return bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +145,9 @@ def patched(code: bytes, at: int, form: str, value: int) -> bytes:
         (WEIGHT, spec.GAPS, gaps.encode(WEIGHT.ravel())),
         (SPARSE, spec.ENTROPY, entropy.encode(SPARSE.ravel())),
         (WEIGHT, spec.TWO_LEVELS, CODE),
-        (WEIGHT, spec.ENTROPY + 1, CODE),
+        (WEIGHT, spec.PATTERNS, CODE),
+        (WEIGHT, spec.HUFFMAN, CODE),
+        (WEIGHT, spec.HUFFMAN + 1, CODE),
         (WEIGHT, spec.ENTROPY, CODE[:-2]),
         (WEIGHT, spec.ENTROPY, CODE[:-1]),
         (WEIGHT, spec.ENTROPY, CODE + b"\0\0"),
@@ -231,10 +179,10 @@ def test_files_of_version_1_hold_bitmaps_and_are_still_read():
     for weight in WEIGHTS:
         file = to_bytes(graph_of(weight), version=1)
         assert struct.unpack_from("<I", file, 8) == (1,)
-        assert struct.unpack_from("<I", file, TABLE + 24) == (spec.RAW,)
+        assert encoding_of(file) == spec.RAW
         assert readers_agree(file)
     for file in FILES:
-        coded = struct.unpack_from("<I", file, TABLE + 24)[0] != spec.RAW
+        coded = encoding_of(file) != spec.RAW
         older = repair_checksum(patched(file, 8, "<I", 1))
         assert readers_agree(older) != coded
 

@@ -58,7 +58,7 @@ def test_constants_are_those_of_the_code():
     assert f"absent blob, which is `0x{spec.NONE:08X}`" in PAGE
     assert f"next multiple of {spec.ALIGN} bytes" in PAGE
     numbers = f"{spec.RAW} raw, {spec.TWO_LEVELS} two levels, {spec.GAPS} gaps, {spec.ENTROPY} entropy"
-    assert f"encoding: {numbers} |" in PAGE
+    assert f"encoding: {numbers}, {spec.PATTERNS} patterns, {spec.HUFFMAN} huffman, {spec.INT8} int8 |" in PAGE
 
 
 def test_limits_are_those_of_the_code():

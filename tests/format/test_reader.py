@@ -109,7 +109,7 @@ def small() -> bytearray:
         (340, "<I", 1, r"z \(Affine\): scale: expected a blob of dtype 0, found 1"),
         (344, "<I", 1, "blob 0: expected filters that divide 2 real weights, found 0 of dtype 0"),
         (344, "<I", 2, "blob 0: expected bits, which alone have the encoding 2, found the dtype 0"),
-        (344, "<I", 4, "blob 0: expected an encoding from 0 to 3, found 4"),
+        (344, "<I", 7, "blob 0: expected an encoding from 0 to 6, found 7"),
         (348, "<I", 1, "blob table, byte 348"),
         (384, "<I", 0, "metadata pair 0: expected a text at 3 of"),
         (448, "<B", 0xFF, "input: expected UTF-8 text, found 0xff at 0"),
@@ -170,10 +170,10 @@ def test_a_foreign_file_is_told_from_a_damaged_one(data, message, tmp_path):
 
 def test_a_newer_version_is_refused_by_name(small):
     struct.pack_into("<I", small, 8, 7)
-    with pytest.raises(FormatError, match=r"version 2, the newest that this library reads, found version 7\. Update"):
+    with pytest.raises(FormatError, match=r"version 3, the newest that this library reads, found version 7\. Update"):
         from_bytes(repair_checksum(bytes(small)))
     struct.pack_into("<I", small, 8, 0)
-    with pytest.raises(FormatError, match="expected a version from 1 to 2, found 0"):
+    with pytest.raises(FormatError, match="expected a version from 1 to 3, found 0"):
         from_bytes(bytes(small))
 
 

@@ -35,7 +35,7 @@ def graph() -> Graph:
 
 def test_the_bytes_are_where_the_page_says(graph):
     data = to_bytes(graph)
-    assert data[:16] == bytes.fromhex("8942570d0a1a0a0002000000") + struct.pack("<I", zlib.crc32(data[16:]))
+    assert data[:16] == bytes.fromhex("8942570d0a1a0a0003000000") + struct.pack("<I", zlib.crc32(data[16:]))
     assert struct.unpack_from("<Q9I", data, 16) == (len(data), 3, 3, 11, 1, 0, 3, 1, 2, 5)
     assert struct.unpack_from("<I", data, 60) == (3,)
     conv = data[64 + 128 : 64 + 256]

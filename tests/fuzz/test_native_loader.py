@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coded import coded_graphs
 from damage import damaged
 from graphs import fixed_graphs
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Graph, Kind
 
 ROOT = Path(__file__).parents[2]
-FILES = [to_bytes(graph) for graph in fixed_graphs()]
+FILES = [to_bytes(graph) for graph in (*fixed_graphs(), *coded_graphs())]
 SMALL = [data for data in FILES if len(data) < 8192]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -79,7 +80,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"{compiler} lacks the address or undefined-behaviour sanitizer")
     source = ROOT / "native" / "src"
     units = [path for path in source.glob("*.cpp") if not path.name.startswith(("isa_", "c_api"))]
-    units += [source / "kernels" / "reference.cpp", ROOT / "native" / "fuzz" / "load_files.cpp"]
+    units += [*(source / "kernels").glob("reference*.cpp"), ROOT / "native" / "fuzz" / "load_files.cpp"]
     program = folder / "load_files"
     flags = ["-std=c++17", "-O1", "-g1", "-ffp-contract=off", "-DBITWRIGHT_REFERENCE_ONLY", "-pthread", f"-I{source}"]
     subprocess.run([compiler, *flags, *SANITIZE, *units, "-o", program], check=True)

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import pytest
+from coded import coded_graphs
 from damage import damaged, repair_checksum
 from graphs import fixed_graphs
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from bitwright.format.reader import from_bytes
 from bitwright.format.writer import to_bytes
 from bitwright.ir.verify import verify
 
-FILES = [to_bytes(graph) for graph in fixed_graphs()]
+FILES = [to_bytes(graph) for graph in (*fixed_graphs(), *coded_graphs())]
 
 
 def load(data: bytes) -> bool:
@@ -54,7 +55,7 @@ def test_every_flipped_bit_of_a_small_file_loads_or_raises_format_error():
         for bit in range(8):
             changed = bytearray(data)
             changed[at] ^= 1 << bit
-            assert not load(bytes(changed))
+            assert not load(bytes(changed)) or at == 8  # the version: an older one's file of this graph is the same
             loaded += load(repair_checksum(bytes(changed)))
     assert 0 < loaded < 4 * len(data)  # other names and parameters are fine; other offsets, counts and padding are not
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from bitwright.errors import GraphError
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Graph, Kind, TensorType, Window
-from bitwright.ir.verify import infer, output_type, verify
+from bitwright.ir.output_types import output_type
+from bitwright.ir.verify import infer, verify
 from bitwright.ir.windows import output_size
 
 REAL_MAP = TensorType(Kind.REAL, (4, 6, 8))

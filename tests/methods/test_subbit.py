@@ -12,10 +12,12 @@ from bitwright import zoo
 from bitwright.core.binarizers import ScaledSign
 from bitwright.core.hooks import after_step, penalty
 from bitwright.core.levels import read_levels
+from bitwright.format.reader import read
 from bitwright.lower import export
 from bitwright.methods import subbit
 from bitwright.methods.subbit import Codebook, SubbitDomain, numbers_of, patterns_of
 from bitwright.nn.convert import binarize
+from bitwright.report.summary import summarize
 
 
 def kernels(out: int = 8, inputs: int = 6) -> torch.Tensor:
@@ -200,6 +202,18 @@ def test_a_trained_network_is_exported(arguments: dict[str, Any], tmp_path) -> N
     report = export(net, tmp_path / "net.bw", torch.randn(8, 1, 16, 16))
     assert report.bits > 5000 and report.differing <= report.bits / 1000
     assert report.comparison.labels_differing == 0
+
+
+@pytest.mark.parametrize(("index_bits", "channels"), [(4, 64), (5, 64), (5, 96)])
+def test_the_file_holds_an_index_a_kernel_and_the_patterns(index_bits: int, channels: int, tmp_path) -> None:
+    layers = [nn.Conv2d(1, channels, 1), nn.BatchNorm2d(channels), nn.Conv2d(channels, channels, 3, bias=False)]
+    net = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.Flatten(), nn.Linear(channels, 4))
+    export(binarize(net, subbit(index_bits), where=["2"]), tmp_path / "net.bw", torch.randn(2, 1, 3, 3))
+    (layer,) = (layer for layer in summarize(read(tmp_path / "net.bw")).layers if layer.op == "BinaryConv")
+    assert layer.encoding in ("patterns", "huffman")
+    table = 16 + min(9 << index_bits, 512)
+    assert layer.bits_per_weight is not None
+    assert layer.bits_per_weight * layer.weights <= index_bits / 9 * layer.weights + table + 7
 
 
 def test_the_sums_with_the_patterns_make_the_convolution() -> None:

@@ -5,21 +5,24 @@ from models import BATCH, models, write_models
 
 from bitwright.format import spec
 from bitwright.format.reader import read
+from bitwright.format.writer import op_blobs
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
 from bitwright.ir.ops import Kind
 from bitwright.ir.verify import infer
 
 
-def test_they_hold_every_op_and_every_pair_of_levels():
-    kinds, pairs = set(), set()
+def test_they_hold_every_op_every_pair_of_levels_and_every_encoding_of_bits():
+    kinds, pairs, encodings = set(), set(), set()
     for graph in models():
         types = infer(graph)
         for op in graph.ops:
             kinds.add(type(op))
             if isinstance(op, ops.BinaryConv | ops.BinaryLinear):
                 pairs.add((type(op), types[op.inputs[0]].kind, op.signed))
+                encodings.add(op_blobs(op)["weight"].encoding)
     assert kinds == set(spec.LAYOUTS)
+    assert encodings == {spec.RAW, spec.GAPS, spec.ENTROPY, spec.PATTERNS, spec.HUFFMAN}
     assert pairs == {
         (op, kind, signed)
         for op in (ops.BinaryConv, ops.BinaryLinear)

@@ -15,14 +15,21 @@ CASES = [(isa, kernel) for isa in _native.available_isas() for kernel in KERNELS
 SHAPES = [(1, 1), (2, 3), (5, 7), (7, 7), (3, 8), (8, 8), (9, 9), (14, 14), (4, 15), (28, 28), (3, 40), (2, 70)]
 
 
-def block(rng: np.random.Generator, height: int, width: int, channels: int, positions: int, kind: Kind) -> Graph:
-    """Every step a tail can have, on a convolution with a shortcut around it; what is in between is read again."""
+def block(
+    rng: np.random.Generator, height: int, width: int, channels: int, positions: int, kind: Kind, patterns: int = 0
+) -> Graph:
+    """Every step a tail can have, on a convolution with a shortcut around it; what is in between is read again.
+
+    With `patterns`, the kernels are of at most so many.
+    """
 
     def values(low: float, high: float) -> np.ndarray:
         return rng.uniform(low, high, channels).astype(np.float32)
 
     window = Window((3, 3), (1, 1), (1, 1))
     weight = rng.random((channels, positions, 3, 3)) < rng.choice([0.05, 0.5])
+    if patterns:
+        weight = weight.reshape(-1, 3, 3)[rng.integers(0, patterns, weight.shape[:2])]
     groups = channels // positions
     return Graph(
         "x",
@@ -58,6 +65,18 @@ def test_tails_equal_the_interpreter(isa: str, kernel: str, rng: np.random.Gener
         engine = _native.Engine(to_bytes(graph), isa=isa, choices=choices, split_above=0.0)
         conv = next(step for step in engine.describe() if step["name"] == "conv")
         assert conv["fused"] == ["levels", "norm", "sum", "act", "next", "clamped"]
+        for threads in (1, 2):
+            assert_same_bits(run(engine, x, threads), interpret(graph, x))
+
+
+@pytest.mark.parametrize("isa", [isa for isa in _native.available_isas() if isa in ("avx2", "avx512")])
+def test_tails_of_shared_responses(isa: str, rng: np.random.Generator):
+    for index, (height, width) in enumerate(SHAPES):
+        kind = (Kind.SIGN, Kind.BIT)[index % 2]
+        graph = block(rng, height, width, channels=70, positions=70, kind=kind, patterns=(3, 16, 64)[index % 3])
+        x = rng.standard_normal((1, *graph.input_type.shape)).astype(np.float32)
+        engine = _native.Engine(to_bytes(graph), isa=isa, choices={"conv": "shared-responses"}, split_above=0.0)
+        assert next(step for step in engine.describe() if step["name"] == "conv")["kernel"] == "shared-responses"
         for threads in (1, 2):
             assert_same_bits(run(engine, x, threads), interpret(graph, x))
 

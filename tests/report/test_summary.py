@@ -55,7 +55,7 @@ def test_layers_are_counted(graph):
     assert (first.weights, first.encoding, first.bits_per_weight, first.bytes) == (216, "float32", 32.0, 4 * (216 + 8))
     assert (first.bops, first.flops) == (0, 4 * 4 * 8 * 27)
     assert (second.op, second.shape, second.density) == ("BinaryConv", (4, 2, 2), 0.25)
-    assert (second.weights, second.encoding, second.bits_per_weight, second.bytes) == (144, "gaps", 8 * 13 / 144, 13)
+    assert (second.weights, second.encoding, second.bits_per_weight, second.bytes) == (144, "patterns", 8 * 7 / 144, 7)
     assert (second.bops, second.flops) == (2 * 2 * 4 * 36, 0)
     assert layers["sums"].bops == 2 * 2 * 2 * 36
     assert (third.weights, third.density, third.bytes, third.bops) == (80, 1.0, 4, 80)
@@ -83,6 +83,12 @@ def test_totals_are_sums(graph):
     assert totals.flops == 3456 + 50
     assert totals.ops == 944 / 64 + 3506
     assert summary.bytes == totals.bytes == len(to_bytes(graph))
+    layers = {layer.name: layer for layer in summary.layers}
+    of_binary = layers["second"].bytes + layers["third"].bytes
+    assert (totals.binary_weight_bytes, totals.real_weight_bytes) == (of_binary, 4 * 266)
+    assert totals.parameter_bytes == 4 * (8 + 8 + 4 + 4 + 16 + 5)
+    assert totals.table_bytes == totals.bytes - of_binary - 1064 - 180
+    assert totals.table_bytes > 64 + 10 * 128 + 10 * 32
 
 
 def test_file_and_kernels_are_taken_as_told(graph):
@@ -110,8 +116,8 @@ def test_it_becomes_json():
     for graph in fixed_graphs():
         found = json.loads(json.dumps(asdict(summarize(graph))))
         assert list(found["layers"][0]) == [
-            "name", "op", "shape", "density", "weights", "encoding", "bits_per_weight", "bytes", "bops", "flops",
-            "kernel", "note",
+            "name", "op", "shape", "density", "weights", "encoding", "bits_per_weight", "weight_bytes", "bytes",
+            "bops", "flops", "kernel", "note",
         ]  # fmt: skip
         assert found["bytes"] == found["totals"]["bytes"]
         assert found["totals"]["bytes"] >= sum(layer["bytes"] for layer in found["layers"])

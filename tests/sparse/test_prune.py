@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from nets import INNER, binary_net, float_net, images, steps
@@ -10,7 +11,9 @@ from torch import nn
 
 import bitwright as bw
 from bitwright.core.masked import Masked
-from bitwright.lower import export
+from bitwright.format.writer import op_blobs
+from bitwright.ir import ops
+from bitwright.lower import export, lower
 from bitwright.sparse import (
     CubicRamp,
     Filters,
@@ -266,3 +269,15 @@ def test_a_masked_binarizer_keeps_the_laws(method):
     masked.set_mask(torch.rand(shape) > 0.5, layer.weight.detach().clone())
     masked.mask[:, :4, 0, 0] = True  # where the check looks at the sign of 0
     bw.check_binarizer(masked, shape=shape)
+
+
+@pytest.mark.parametrize(("density", "most"), [(0.5, 1.1), (0.1, 1.03), (0.05, 1.03)])
+def test_exact_zeros_take_little_more_than_the_entropy_of_three_values(density, most):
+    net = nn.Sequential(nn.Conv2d(1, 64, 3), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(1024, 4))
+    prune(bw.binarize(net, bw.methods.bi_real_net()), Random(), density, fill="zero")
+    graph = lower(net, images(1))
+    planes = [op for op in graph.ops if isinstance(op, ops.BinaryConv)]
+    bits = sum(8 * len(op_blobs(op)["weight"].data) for op in planes) / planes[0].weight.size
+    values = np.array([1 - density, density / 2, density / 2])
+    assert len(planes) == 2
+    assert bits < most * -(values * np.log2(values)).sum()

@@ -10,8 +10,11 @@ import torch
 
 import bitwright as bw
 from bitwright.data import DataSet
+from bitwright.nas.lesson import SupernetLesson
+from bitwright.nas.supernet import Supernet
+from bitwright.nas.variation import Variation
 from bitwright.report.runs import method_of
-from bitwright.train import DEMO, Recipe, read_recipe, write_recipe
+from bitwright.train import DEMO, Recipe, is_search, read_recipe, read_search, write_recipe
 from bitwright.train.augment import Targets
 from bitwright.train.batches import TrainingBatches
 from bitwright.train.catalogue import build_network
@@ -22,7 +25,8 @@ from bitwright.train.run import resolve_recipe
 from bitwright.train.teacher import make_teacher
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-RECIPES = sorted(path for path in FOLDER.glob("*/*.toml"))
+RECIPES = sorted(path for path in FOLDER.glob("*/*.toml") if not is_search(path))
+SEARCHES = sorted(path for path in FOLDER.glob("*/*.toml") if is_search(path))
 SHORT = [path for path in RECIPES if path.stem.endswith("-short")]
 
 
@@ -61,6 +65,26 @@ def test_every_recipe_takes_a_step_in_every_stage(path, tmp_path):
         _step(net, stage, data)
         (tmp_path / name).mkdir()
         save_model(TrainedModel(net, stage, data.shape, data.label_names), tmp_path / name / "model.safetensors")
+
+
+@pytest.mark.parametrize("path", SEARCHES, ids=_name)
+def test_every_search_trains_a_supernet(path):
+    recipe = read_search(path)
+    assert f"`{_name(path)}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+    net = build_network(resolve_recipe(replace(recipe.training, data=replace(recipe.data, held_out=0)), _noise(3, 32)))
+    assert isinstance(net, Supernet)
+    decaying = [group for group in make_optimizer(net, recipe.optimizer).param_groups if group["weight_decay"]]
+    layers = (
+        2 * len(net.blocks) + 2
+    )  # as published: the weights of binary convolutions, the first one and the last layer
+    assert [len(group["params"]) for group in decaying] == [layers]
+    if recipe.search.bins == "ops":
+        cheapest, dearest = map(Variation(net.space).price, (net.space.smallest(), net.space.largest()))
+        assert abs(cheapest - recipe.search.low) < recipe.search.step and recipe.search.high < dearest
+    if net.space.size == 32:
+        x, y = torch.randn(2, 3, 32, 32), torch.tensor([0, 1])
+        _, loss = SupernetLesson().step(net, net, x, lambda logits: torch.nn.functional.cross_entropy(logits, y))
+        assert loss.isfinite()
 
 
 def _step(net: torch.nn.Module, stage: Recipe, data: DataSet) -> None:

@@ -14,6 +14,7 @@
 #pragma once
 #include "kernels.h"
 #include "lanes.h"
+#include "responses.h"
 
 #define BW_INLINE inline __attribute__((always_inline))
 
@@ -98,6 +99,7 @@ struct SlicedIsa {
     void (*channels)(const SlicedView&, const uint8_t* scratch, void* out, int begin, int end);
     void (*lanes_prepare)(const LanesView&, const uint8_t* in, uint8_t* scratch, int begin, int end);
     void (*lanes_channels)(const LanesView&, const uint8_t* scratch, void* out, int begin, int end);
+    void (*add_responses)(const ResponsesView&, const uint8_t* scratch, void* out, int begin, int end);  // or null
 };
 
 // Plans a convolution for the best of the register widths; null if it is beyond the kernels' limits.

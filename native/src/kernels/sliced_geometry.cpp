@@ -110,6 +110,31 @@ SlicedGeometry::SlicedGeometry(const BinaryConvArgs& args, const TapClasses& cla
     for (int byte = 0; byte < map_bytes; byte++) byte_pixel.push_back(byte / pitch * args.out.w + byte % pitch * 8);
 }
 
+void SlicedGeometry::describe(const BinaryConvArgs& args, SlicedView& v) const {
+    v.in_channels = args.in.c;
+    v.in_height = args.in.h;
+    v.in_width = args.in.w;
+    v.in_pitch = args.in.pitch();
+    v.in_stride = args.in.stride();
+    v.in_bytes = args.in.bit_bytes();
+    v.out_height = args.out.h;
+    v.out_width = args.out.w;
+    v.out_pitch = args.out.pitch();
+    v.row_step = args.window.sh;
+    v.column_step = args.window.sw;
+    v.columns = args.window.kw;
+    v.shift = shift.data();
+    v.planes = int(planes.size());
+    v.plane = planes.data();
+    v.column_bytes = column_bytes;
+    v.channel_bytes = channel_bytes;
+    v.column_mask = column_mask.empty() ? nullptr : column_mask.data();
+    v.mask_bytes = mask_bytes;
+    v.prepare_channels = 16;
+    v.taps = int(taps.size());
+    v.tap_offset = tap_offset.data();
+}
+
 int SlicedGeometry::pixel(const Shape& out, int block, int bit) const {
     if (pieces > 1) bit %= 8 * piece_bytes;
     const int byte = block * bytes + bit / 8, pitch = out.pitch();

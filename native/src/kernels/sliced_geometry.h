@@ -34,6 +34,9 @@ struct SlicedGeometry {
 
     SlicedGeometry(const BinaryConvArgs&, const TapClasses&, int register_bytes);
 
+    // Fills in what the copying of the input reads.
+    void describe(const BinaryConvArgs&, SlicedView&) const;
+
     // The output pixel of a bit of a block, or -1.
     int pixel(const Shape& out, int block, int bit) const;
 };

@@ -1,12 +1,14 @@
 // Chooses how a binary convolution is computed bit-sliced, and holds what its kernels read.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "lanes_plan.h"
+#include "responses_plan.h"
 #include "sliced_constants.h"
 
 namespace bw {
@@ -232,31 +234,10 @@ private:
         v.plane_scratch = plane_scratch_;
         v.gate = gate_.empty() ? nullptr : gate_.data();
         v.lane_gate = lane_gate_.empty() ? nullptr : lane_gate_.data();
-        v.in_channels = args.in.c;
-        v.in_height = args.in.h;
-        v.in_width = args.in.w;
-        v.in_pitch = args.in.pitch();
-        v.in_stride = args.in.stride();
-        v.in_bytes = args.in.bit_bytes();
-        v.out_height = args.out.h;
-        v.out_width = args.out.w;
-        v.out_pitch = args.out.pitch();
-        v.row_step = args.window.sh;
-        v.column_step = args.window.sw;
-        v.columns = args.window.kw;
-        v.shift = geometry_.shift.data();
-        v.planes = int(geometry_.planes.size());
-        v.plane = geometry_.planes.data();
-        v.column_bytes = geometry_.column_bytes;
-        v.channel_bytes = geometry_.channel_bytes;
-        v.column_mask = geometry_.column_mask.empty() ? nullptr : geometry_.column_mask.data();
-        v.mask_bytes = geometry_.mask_bytes;
-        v.prepare_channels = 16;
+        geometry_.describe(args, v);
         const double copied = double(args.in.pixels()) * args.groups;
         prepare_share_ = copied / (copied + double(args.out.elements()) * args.window.kh);
         v.panels = panels_;
-        v.taps = int(geometry_.taps.size());
-        v.tap_offset = geometry_.tap_offset.data();
         v.blocks = geometry_.blocks;
         v.pieces = geometry_.pieces;
         v.piece_bytes = geometry_.piece_bytes;
@@ -340,10 +321,13 @@ std::unique_ptr<BinaryConv> make_sliced(const BinaryConvArgs& args, const char* 
     const auto best = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
         return !choice || !*choice || method_name(candidate.method) == choice;
     });
-    const bool found = best != candidates.end();
-    const double limit = found ? best->cost : std::numeric_limits<double>::infinity();
-    std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, limit);
-    if (lanes || !found) return lanes;
+    const double sliced = best != candidates.end() ? best->cost : std::numeric_limits<double>::infinity();
+    const bool may_share = !choice || !*choice || std::strcmp(choice, kSharedResponses) == 0;
+    const double shared = may_share ? responses_cost(args, isas, count) : std::numeric_limits<double>::infinity();
+    std::unique_ptr<BinaryConv> lanes = make_lanes(args, choice, isas, count, std::min(sliced, shared));
+    if (lanes) return lanes;
+    if (shared < sliced) return make_responses(args, isas, count);
+    if (best == candidates.end()) return nullptr;
     const SlicedGeometry geometry(args, classes, best->isa->bytes);
     const SlicedWeights weights(args, geometry);
     return std::make_unique<SlicedConv>(args, *best->isa, classes, geometry, weights, best->method);
@@ -355,6 +339,8 @@ std::vector<std::string> sliced_names(const BinaryConvArgs& args, const char* fi
         known.push_back({candidate.cost, method_name(candidate.method)});
     }
     for (auto& lanes : lanes_costs(args, isas, count)) known.push_back(std::move(lanes));
+    const double shared = responses_cost(args, isas, count);
+    if (std::isfinite(shared)) known.push_back({shared, kSharedResponses});
     std::stable_sort(known.begin(), known.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<std::string> names;
     if (first) names.push_back(first);

@@ -25,6 +25,7 @@ def export(
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.bw", help_behavior_hint="")] = None,
     stream: Literal["float32", "int16"] = "float32",
     first_layer: Literal["float32", "int16"] = "float32",
+    real_weights: Literal["float32", "int8"] = "float32",
     json: Json = False,
 ) -> None:
     """Pack the trained network of a run folder into one file, and compare the two.
@@ -39,6 +40,7 @@ def export(
         output: The file to write; by default model.bw in the run folder.
         stream: How shortcuts carry real values: float32, as trained, or int16, rounded and faster.
         first_layer: How the first convolution computes: float32, as trained, or int16, rounded and faster.
+        real_weights: How the file holds the weights of real layers: float32, as trained, or int8, rounded and smaller.
         json: Print one JSON object instead of a few lines.
     """
     for package in ("torch", "safetensors"):
@@ -48,10 +50,12 @@ def export(
     with only_json(json):
         model = load_model(run)
         folder = run if run.is_dir() else run.parent
-        report = export_model(model, output or folder / "model.bw", example_images(model), stream, first_layer)
+        to = output or folder / "model.bw"
+        report = export_model(model, to, example_images(model), stream, first_layer, real_weights)
     if json:
         found = asdict(report.comparison)
-        for name, changes in (("stream", report.stream), ("first_layer", report.first_layer)):
+        for name in ("stream", "first_layer", "real_weights"):
+            changes = getattr(report, name)
             found[name] = changes and asdict(changes)
         print_json({"path": report.path, "bytes": report.bytes, "images": report.images, **found})
     else:
@@ -64,6 +68,7 @@ def export_model(
     images: np.ndarray,
     stream: Literal["float32", "int16"] = "float32",
     first_layer: Literal["float32", "int16"] = "float32",
+    real_weights: Literal["float32", "int8"] = "float32",
 ) -> "ExportReport":
     """Pack a trained network so that the file takes pixels and names its classes.
 
@@ -76,6 +81,7 @@ def export_model(
         images: What the file is compared with torch on.
         stream: As for `bitwright.export`.
         first_layer: Likewise.
+        real_weights: Likewise.
 
     Raises:
         LoweringError: If the network has no place in a graph.
@@ -87,8 +93,16 @@ def export_model(
 
     example = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     pixels = (model.recipe.data.mean, model.recipe.data.std)
-    words = {"pixels": pixels, "labels": model.label_names, "stream": stream, "first_layer": first_layer}
-    return lower_and_write(model.net, path, example, **words)
+    return lower_and_write(
+        model.net,
+        path,
+        example,
+        pixels=pixels,
+        labels=model.label_names,
+        stream=stream,
+        first_layer=first_layer,
+        real_weights=real_weights,
+    )
 
 
 def spread(items: np.ndarray, most: int) -> np.ndarray:

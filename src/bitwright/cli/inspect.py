@@ -143,6 +143,10 @@ def _totals(summary: Summary) -> list[list[str]]:
     totals = summary.totals
     return [
         ["bytes of the file", count(summary.bytes)],
+        ["bytes of weights of one bit", _weight_bytes(totals.binary_weight_bytes, totals.binary_weights)],
+        ["bytes of real weights", _weight_bytes(totals.real_weight_bytes, totals.real_weights)],
+        ["bytes of other parameters", count(totals.parameter_bytes)],
+        ["bytes of tables, text and padding", count(totals.table_bytes)],
         ["weights, of one bit", count(totals.binary_weights)],
         ["weights, real", count(totals.real_weights)],
         ["density of the one-bit weights", percent(totals.density)],
@@ -151,3 +155,8 @@ def _totals(summary: Summary) -> list[list[str]]:
         ["FLOPs", count(totals.flops)],
         ["OPs = BOPs / 64 + FLOPs", count(totals.ops)],
     ]
+
+
+def _weight_bytes(bytes_: int, weights: int) -> str:
+    """Bytes of so many weights, and the bits that each of them takes."""
+    return f"{count(bytes_)}: {8 * bytes_ / weights:.3g} bits each" if weights else count(0)

@@ -15,6 +15,7 @@ from bitwright.cli.methods import methods
 from bitwright.cli.probe import probe
 from bitwright.cli.report import report
 from bitwright.cli.run import run
+from bitwright.cli.search import search
 from bitwright.cli.train import train
 from bitwright.cli.uncertainty import uncertainty
 from bitwright.errors import BitwrightError
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "methods": methods,
     "import": import_weights,
     "report": report,
+    "search": search,
     "uncertainty": uncertainty,
 }
 

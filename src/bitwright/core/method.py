@@ -17,7 +17,7 @@ class Method:
         activation: makes the input binarizer, to -1/+1 or 0/1, a `LevelPair` or the digits of `Planes`; nn.Identity
             keeps activations real.
         rescale: makes a module of (x, y), the layer's real input and its output, whose result replaces the output: a
-            gate, XNOR-Net's K, an elastic link. None leaves the output alone; it may be made for some layers only.
+            gate, XNOR-Net's K, an elastic link. Where it is or returns None, the output stays.
         gate: called for each nn.Conv2d, whose activation makes digits; makes the `PlaneGate` that decides where the
             second plane is read. None reads it everywhere.
 

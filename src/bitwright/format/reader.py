@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FormatError, GraphError
-from bitwright.format import bit_code, spec, two_levels
+from bitwright.format import bit_code, real_code, spec
 from bitwright.format.writer import to_bytes
 from bitwright.ir import limits, ops
 from bitwright.ir.ops import Array, Graph, Kind, Op, TensorType, Window
-from bitwright.ir.verify import BITS, output_type
+from bitwright.ir.output_types import BITS, output_type
 from bitwright.ir.windows import class_starts
 
 _CHECKED_FROM = 16  # what the checksum covers
@@ -146,23 +146,23 @@ class _Texts:
 class _Blobs:
     """The arrays of a file, which ops take in their order."""
 
-    def __init__(self, found: list[tuple[int, Callable[[], Array]]]) -> None:
+    def __init__(self, found: list[tuple[int, Callable[[int], Array]]]) -> None:
         self.found = found
         self.position = 0
 
-    def take(self, index: int, dtype: int, where: str) -> Array:
+    def take(self, index: int, dtype: int, taps: int, where: str) -> Array:
         if index != self.position or index >= len(self.found):
             raise _refusal(where, f"blob {self.position} of {len(self.found)}", f"blob {index}")
         found, load = self.found[index]
         if found != dtype:
             raise _refusal(where, f"a blob of dtype {dtype}", f"{found}")
         self.position += 1
-        return load()
+        return load(taps)
 
 
 def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
     """Check the blob table; arrays are made when an op takes them."""
-    last = spec.ENTROPY if header.version >= spec.CODED_SINCE else spec.TWO_LEVELS
+    last = spec.NEWEST_ENCODING[header.version]
     found = []
     end = parts.text_end
     for i in range(header.blobs):
@@ -176,10 +176,10 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
         if not 1 <= elements <= limits.MAX_ELEMENTS:
             raise _refusal(where, f"1 to {limits.MAX_ELEMENTS} elements", f"{elements}")
         bytes_ = spec.blob_bytes(dtype, elements)
-        if encoding == spec.TWO_LEVELS:
+        if encoding in real_code.CODED:
             if dtype != spec.F32 or not 1 <= filters <= elements or elements % filters:
                 raise _refusal(where, f"filters that divide {elements} real weights", f"{filters} of dtype {dtype}")
-            bytes_ = two_levels.size(elements, filters)
+            bytes_ = real_code.size(encoding, elements, filters)
         elif encoding != spec.RAW:
             if dtype != spec.BITS:
                 raise _refusal(where, f"bits, which alone have the encoding {encoding}", f"the dtype {dtype}")
@@ -193,32 +193,26 @@ def _read_blobs(data: bytes, parts: spec.Parts, header: _Header) -> _Blobs:
         end = offset + size
         if end > len(data):
             raise _refusal(where, f"an end at {len(data)} or before", f"{end}")
-        load = _loader(data, offset, dtype, elements)
-        if encoding == spec.TWO_LEVELS:
-            load = partial(two_levels.decode, data, offset, elements, filters)
-        elif encoding != spec.RAW:
-            load = partial(_load_bits, encoding, data[offset:end], elements, where)
-        found.append((dtype, load))
+        found.append((dtype, partial(_load, data, record, where)))
     if end != len(data):
         raise _refusal("blob table", f"a file that ends at {end}", f"{len(data)} bytes")
     return _Blobs(found)
 
 
-def _loader(data: bytes, offset: int, dtype: int, elements: int) -> Callable[[], Array]:
-    def load() -> Array:
-        if dtype == spec.BITS:
-            packed = np.frombuffer(data, np.uint8, spec.blob_bytes(dtype, elements), offset)
-            return np.unpackbits(packed, count=elements, bitorder="little").astype(np.bool_)
-        return np.frombuffer(data, spec.DTYPES[dtype], elements, offset).astype(spec.DTYPES[dtype].newbyteorder("="))
-
-    return load
-
-
-def _load_bits(encoding: int, data: bytes, elements: int, where: str) -> Array:
-    bits = bit_code.decode(encoding, data, elements)
-    if bits is None:
-        raise _refusal(where, f"{elements} bits in the encoding {encoding}", "other bytes")
-    return bits
+def _load(data: bytes, record: tuple[int, ...], where: str, taps: int) -> Array:
+    """The numbers of a blob, flat; `taps` are those of a kernel, of which bits of weights may be made."""
+    offset, size, elements, dtype, encoding, filters = record
+    if encoding in real_code.CODED:
+        return real_code.decode(encoding, data, offset, elements, filters)
+    if encoding != spec.RAW:
+        bits = bit_code.decode(encoding, data[offset : offset + size], elements, taps)
+        if bits is None:
+            raise _refusal(where, f"{elements} bits in the encoding {encoding}", "other bytes")
+        return bits
+    if dtype == spec.BITS:
+        packed = np.frombuffer(data, np.uint8, size, offset)
+        return np.unpackbits(packed, count=elements, bitorder="little").astype(np.bool_)
+    return np.frombuffer(data, spec.DTYPES[dtype], elements, offset).astype(spec.DTYPES[dtype].newbyteorder("="))
 
 
 def _read_graph(data: bytes, header: _Header, parts: spec.Parts, blobs: _Blobs, texts: _Texts) -> Graph:
@@ -260,9 +254,10 @@ def _read_op(
         raise _refusal(where, f"inputs from among the tensors 0 to {len(tensors) - 1} before it", f"{max(inputs)}")
     names, types = zip(*(tensors[index] for index in inputs), strict=True)
     fields = _read_ints(layout, ints, where) | dict(zip(layout.floats, floats, strict=False))
+    taps = prod(fields["window"].kernel) if "window" in fields else 1
     for (field, dtype), index in zip(layout.blobs, indices, strict=False):
         absent = index == spec.NONE and field in spec.OPTIONAL
-        fields[field] = None if absent else blobs.take(index, dtype, f"{where}: {field}")
+        fields[field] = None if absent else blobs.take(index, dtype, taps, f"{where}: {field}")
     if "weight" in fields:
         fields["weight"] = _into_filters(fields, types[0])
     if kind is ops.PixelConv and fields["shift"] is not None:
@@ -324,7 +319,7 @@ def _check_canonical(data: bytes, expected: bytes, parts: spec.Parts) -> None:
     if len(data) != len(expected):
         raise _refusal(
             "blobs",
-            f"{len(expected)} bytes, weights of two levels stored as such, bits in the encoding that takes least",
+            f"{len(expected)} bytes, weights in the encoding that takes least",
             f"{len(data)}",
         )
     different = np.frombuffer(data, np.uint8)[_CHECKED_FROM:] != np.frombuffer(expected, np.uint8)[_CHECKED_FROM:]

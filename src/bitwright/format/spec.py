@@ -21,8 +21,7 @@ from bitwright.ir import ops
 from bitwright.ir.limits import MAX_OPS
 
 MAGIC = b"\x89BW\r\n\x1a\n\x00"
-VERSION = 2
-CODED_SINCE = 2  # files of an older version hold the bits of binary weights as they are
+VERSION = 3
 ALIGN = 64
 NONE = 0xFFFFFFFF  # an absent blob
 
@@ -46,8 +45,9 @@ F32, I32, BITS, I16 = (
     2,
     3,
 )  # blob dtypes; bits are packed lowest first, without gaps, the last byte padded with zeros
-# blob encodings; two_levels.py is for the `weight` of a real layer only, bit_code.py for that of a binary one
-RAW, TWO_LEVELS, GAPS, ENTROPY = 0, 1, 2, 3
+# blob encodings; real_code.py is for the `weight` of a real layer only, bit_code.py for that of a binary one
+RAW, TWO_LEVELS, GAPS, ENTROPY, PATTERNS, HUFFMAN, INT8 = range(7)
+NEWEST_ENCODING: Mapping[int, int] = MappingProxyType({1: TWO_LEVELS, 2: ENTROPY, 3: INT8})  # of each version
 DTYPES: Mapping[int, np.dtype] = MappingProxyType(
     {F32: np.dtype("<f4"), I32: np.dtype("<i4"), BITS: np.dtype(np.bool_), I16: np.dtype("<i2")}
 )

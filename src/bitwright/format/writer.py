@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bitwright.errors import BitwrightError, GraphError
-from bitwright.format import bit_code, spec, two_levels
+from bitwright.format import bit_code, real_code, spec
 from bitwright.ir.limits import MAX_INPUTS
 from bitwright.ir.ops import Array, Graph, Op, Window
 from bitwright.ir.verify import verify
@@ -67,7 +68,7 @@ def to_bytes(graph: Graph, version: int = spec.VERSION) -> bytes:
 
     Args:
         graph: What the file is to hold.
-        version: Of the file; 1 to write it as older libraries do.
+        version: Of the file; an earlier one to write it as older libraries do.
 
     Raises:
         GraphError: If the graph is not well-formed or too large.
@@ -118,10 +119,11 @@ def op_blobs(op: Op, version: int = spec.VERSION) -> dict[str, Blob]:
 
 
 def _blob(field: str, dtype: int, array: Array, version: int) -> Blob:
-    if field == "weight" and dtype == spec.F32 and (data := two_levels.encode(array)) is not None:
-        return Blob(dtype, array.size, spec.TWO_LEVELS, len(array), data)
-    if field == "weight" and dtype == spec.BITS and version >= spec.CODED_SINCE:
-        encoding, data = bit_code.encode(array.ravel())
+    if field == "weight" and dtype == spec.F32:
+        encoding, data = real_code.encode(array, spec.NEWEST_ENCODING[version])
+        return Blob(dtype, array.size, encoding, 0 if encoding == spec.RAW else len(array), data)
+    if field == "weight" and dtype == spec.BITS:
+        encoding, data = bit_code.encode(array.ravel(), prod(array.shape[2:]), spec.NEWEST_ENCODING[version])
         return Blob(dtype, array.size, encoding, 0, data)
     return Blob(dtype, array.size, spec.RAW, 0, _raw(dtype, array))
 

@@ -103,6 +103,21 @@ def compare(graph: Graph, build: Translation, net: nn.Module, example: Tensor, x
     return Comparison(signs, int(counts[0]), absolute, relative, int(counts[1]))
 
 
+def changes(before: np.ndarray, after: np.ndarray) -> tuple[float, int]:
+    """The largest change of an output, relative to the largest output, and how many samples get another label.
+
+    Shape:
+        before, after: (N, ...).
+
+    Args:
+        before: Outputs of a graph.
+        after: Those of another on the same samples.
+    """
+    relative = float(np.abs(after - before).max() / max(np.abs(before).max(), np.finfo(np.float32).tiny))
+    labels, others = (logits.reshape(len(logits), -1).argmax(1) for logits in (before, after))
+    return relative, int((labels != others).sum())
+
+
 def _run_beside(graph: Graph, build: Translation, x: np.ndarray, values: dict, totals: dict[str, np.ndarray]) -> Arrays:
     """Interpret a graph, putting torch's bits in the place of every sign once they are compared."""
     types = infer(graph)

@@ -14,6 +14,7 @@ from bitwright.ir.limits import MAX_PIXEL_WEIGHTS
 from bitwright.ir.ops import Array, Graph, Op
 from bitwright.ir.verify import verify
 from bitwright.ir.windows import class_starts, outputs_inside
+from bitwright.lower.compare import changes
 
 LARGEST = 32767
 
@@ -69,10 +70,7 @@ def integer_first_layer(graph: Graph, x: Array) -> tuple[Graph, FirstLayerReport
     output = conv.name if graph.output == last.name else graph.output
     result = replace(graph, ops=(fused, *renamed), output=output)
     verify(result)
-    before, after = interpret(graph, x), interpret(result, x)
-    relative = float(np.abs(after - before).max() / max(np.abs(before).max(), np.finfo(np.float32).tiny))
-    changed = before.reshape(len(x), -1).argmax(1) != after.reshape(len(x), -1).argmax(1)
-    return result, FirstLayerReport(conv.name, relative, int(changed.sum()))
+    return result, FirstLayerReport(conv.name, *changes(interpret(graph, x), interpret(result, x)))
 
 
 def _first_ops(graph: Graph) -> tuple[ops.Affine, ops.Conv, ops.Affine | None]:

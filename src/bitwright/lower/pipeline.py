@@ -27,6 +27,7 @@ from bitwright.lower.fold import fold
 from bitwright.lower.freeze import freeze, read_layers
 from bitwright.lower.operators import OPERATORS
 from bitwright.lower.posterior import posterior_meta
+from bitwright.lower.real_weights import RealWeightsReport, round_real_weights
 from bitwright.lower.stream import StreamReport, fixed_stream
 from bitwright.lower.translate import Translation, translate
 from bitwright.nn.modes import evaluating
@@ -46,6 +47,7 @@ class ExportReport:
         real: Why each comparison that works on real numbers does so, by its name.
         stream: What the fixed-point stream changes against the float32 stream; None without one.
         first_layer: What integer weights of the first layer change against the file that was compared, likewise.
+        real_weights: What rounding the weights of real layers to 8 bits changes besides, likewise.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class ExportReport:
     real: dict[str, str]
     stream: StreamReport | None = None
     first_layer: FirstLayerReport | None = None
+    real_weights: RealWeightsReport | None = None
 
     @property
     def bits(self) -> int:
@@ -82,7 +85,11 @@ class ExportReport:
                     f"  {sign.name}: {sign.differing:,} of {sign.bits:,} bits, the farthest {sign.distance:.2g} "
                     "from its threshold (relative to the largest value)"
                 )
-        for what, changes in (("int16 stream  ", self.stream), ("int16 weights ", self.first_layer)):
+        for what, changes in (
+            ("int16 stream  ", self.stream),
+            ("int16 weights ", self.first_layer),
+            ("int8 weights  ", self.real_weights),
+        ):
             if changes is not None:
                 lines.append(
                     f"  {what} changes {changes.labels_differing} of {self.images} labels, outputs by "
@@ -124,6 +131,7 @@ def export(
     labels: Sequence[str] | None = None,
     stream: Literal["float32", "int16"] = "float32",
     first_layer: Literal["float32", "int16"] = "float32",
+    real_weights: Literal["float32", "int8"] = "float32",
 ) -> ExportReport:
     """Lower a trained network, write it, read it back and compare it with torch on the example.
 
@@ -147,6 +155,9 @@ def export(
         first_layer: How the convolution that reads the pixels computes. "float32" is what torch computes; "int16"
             rounds its weights, with the normalisation and a batch norm in them, to 16 bits, and adds up integers,
             which is faster. The report says what that changes on the example. Needs `pixels`.
+        real_weights: How the file holds the weights of real convolutions and linear layers. "float32" is as torch does;
+            "int8" rounds each to one of 255 multiples of a scale of its filter: a quarter of the bytes. The report says
+            what that changes on the example. A first layer of "int16" keeps its 16 bits.
 
     Returns:
         What was written, and how it compares.
@@ -155,7 +166,7 @@ def export(
         LoweringError: If the network has no place in a graph, which names the module and the reason; or if the file
             does not compute what torch computes; or if `first_layer` is "int16" and no convolution reads the pixels.
         TypeError: If the example has another dtype than expected.
-        ValueError: If it has another shape, or `stream` or `first_layer` is another word.
+        ValueError: If it has another shape, or `stream`, `first_layer` or `real_weights` is another word.
         BitwrightError: If the file cannot be written.
 
     Example:
@@ -167,15 +178,18 @@ def export(
         >>> report.bits, report.differing
         (18, 0)
     """
-    if stream not in ("float32", "int16"):
-        raise ValueError(f"stream: expected 'float32' or 'int16', found {stream!r}.")
-    if first_layer not in ("float32", "int16"):
-        raise ValueError(f"first_layer: expected 'float32' or 'int16', found {first_layer!r}.")
+    for option, value, other in (
+        ("stream", stream, "int16"),
+        ("first_layer", first_layer, "int16"),
+        ("real_weights", real_weights, "int8"),
+    ):
+        if value not in ("float32", other):
+            raise ValueError(f"{option}: expected 'float32' or '{other}', found {value!r}.")
     if first_layer == "int16" and pixels is None:
         raise ValueError("first_layer: 'int16' multiplies pixels, found a real-valued input. Give pixels=(mean, std).")
     path = Path(path)
     source = on_cpu(net)
-    rounded = integers = None
+    streamed = integers = rounded = None
     with evaluating(source):
         x = _network_input(example, pixels)
         graph, build = _lower(source, x, pixels, labels)
@@ -186,12 +200,14 @@ def export(
             final, images = graph, example.detach().cpu().numpy()
             if first_layer == "int16":
                 final, integers = integer_first_layer(final, images)
+            if real_weights == "int8":
+                final, rounded = round_real_weights(final, images)
             if stream == "int16":
-                final, rounded = fixed_stream(final, images)
+                final, streamed = fixed_stream(final, images)
             if final is not graph:
                 write(final, written)
     real = {op.name: op.note for op in graph.ops if isinstance(op, ops.Binarize | ops.Quantize) and op.note}
-    return ExportReport(path, path.stat().st_size, len(x), found, real, rounded, integers)
+    return ExportReport(path, path.stat().st_size, len(x), found, real, streamed, integers, rounded)
 
 
 def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[str] | None) -> tuple[Graph, Translation]:

@@ -11,7 +11,7 @@ from bitwright.errors import LoweringError
 from bitwright.ir import ops
 from bitwright.ir.limits import MAX_WINDOW
 from bitwright.ir.ops import Kind, Window
-from bitwright.ir.verify import output_size
+from bitwright.ir.windows import output_size
 from bitwright.lower.arithmetic import affine
 from bitwright.lower.capture import argument, arguments, operation, sample_shape
 from bitwright.lower.translate import Translation, check_ceil_mode, max_pool, pair, refusal

@@ -13,6 +13,7 @@ from bitwright.ir.interpret import interpret
 from bitwright.ir.limits import MAX_FRACTION
 from bitwright.ir.ops import Graph, Op
 from bitwright.ir.verify import infer, verify
+from bitwright.lower.compare import changes
 
 LEAST_BYTES = 1 << 18  # as float32: smaller maps stay in the cache, where rounding costs more than moving
 ROOM = 2.0  # the largest value of the example may be exceeded so many times before it saturates
@@ -61,10 +62,7 @@ def fixed_stream(graph: Graph, x: np.ndarray) -> tuple[Graph, StreamReport]:
             changed.append(ops.FixedPoint(name=fixed[op.name], inputs=(op.name,), fraction=fractions[op.name]))
     result = replace(graph, ops=tuple(changed))
     verify(result)
-    before, after = tensors[graph.output], interpret(result, x)
-    relative = float(np.abs(after - before).max() / max(np.abs(before).max(), np.finfo(np.float32).tiny))
-    flat = before.reshape(len(x), -1).argmax(1) != after.reshape(len(x), -1).argmax(1)
-    return result, StreamReport(fractions, relative, int(flat.sum()))
+    return result, StreamReport(fractions, *changes(tensors[graph.output], interpret(result, x)))
 
 
 def _waiting(graph: Graph) -> list[str]:

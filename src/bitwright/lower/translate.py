@@ -9,7 +9,7 @@ from torch.fx import Node
 from bitwright.errors import LoweringError
 from bitwright.ir import ops
 from bitwright.ir.ops import Kind, Window
-from bitwright.ir.verify import output_size
+from bitwright.ir.windows import output_size
 from bitwright.lower.capture import (
     Program,
     argument,

@@ -13,6 +13,7 @@ from bitwright.methods.elastic_link import elastic_link
 from bitwright.methods.frac_bnn import frac_bnn
 from bitwright.methods.ftbnn import ftbnn
 from bitwright.methods.ir_net import ir_net
+from bitwright.methods.nas_bnn import nas_bnn
 from bitwright.methods.noisy_supervision import noisy_supervision
 from bitwright.methods.rbonn import rbonn
 from bitwright.methods.react_net import react_net
@@ -38,6 +39,7 @@ __all__ = [
     "frac_bnn",
     "ftbnn",
     "ir_net",
+    "nas_bnn",
     "noisy_supervision",
     "rbonn",
     "react_net",

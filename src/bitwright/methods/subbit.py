@@ -5,9 +5,9 @@ patterns are the signs of parameters that learn on every 25th step, from all ker
 a pattern that has become equal to another one makes room for a random one. Kernels that are not 3x3, and linear
 layers, have no sub-bit form: their weights are plain signs, of one bit each.
 
-Deployed: few distinct kernels a layer, which b bits a kernel and 9 * 2^b bits of patterns can hold, though the file
-still has one bit a weight; a real scale a filter, which folds into the batch norm behind, or two real levels a layer in
-the general domain.
+Deployed: few distinct kernels a layer, which the file holds as b bits a kernel and 9 * 2^b bits of patterns, or in a
+Huffman code where that takes less; a real scale a filter, which folds into the batch norm behind, or two real levels a
+layer in the general domain.
 
 Checked: numbers of the authors' code and, for the general domain, of SBNN's. Not as in the code: steps are counted in
 training only; the sign that a pattern keeps near 0 follows it when the set is repaired; nearness is the inner

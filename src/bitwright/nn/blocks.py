@@ -59,10 +59,10 @@ class PooledCopies(nn.Module):
     """Average pooling, and the channels repeated one set after another: a shortcut without any weight.
 
     Shape:
-        x (N, C, H, W), result (N, outputs, H/stride, W/stride); outputs at least C.
+        x (N, C, H, W), result (N, outputs, H/stride, W/stride).
 
     Args:
-        outputs: channels of the result.
+        outputs: channels of the result; of fewer than C the first are kept.
         stride: of the pooling.
     """
 
@@ -73,7 +73,8 @@ class PooledCopies(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Resize x."""
-        return match_channels(self.pool(x), self.outputs)
+        kept = x if x.shape[1] <= self.outputs else x[:, : self.outputs]
+        return match_channels(self.pool(kept), self.outputs)
 
     def extra_repr(self) -> str:
         """The number of channels."""

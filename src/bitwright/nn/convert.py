@@ -129,7 +129,7 @@ def _choose(module: nn.Module, where: Where | None) -> dict[str, Layer]:
     elif where is not None:
         chosen = _named(module, layers, [where] if isinstance(where, str) else where)
     elif (real := getattr(module, "real_layers", None)) is not None:
-        _named(module, layers, real)
+        _check_names(module, layers, real)
         chosen = {n: m for n, m in layers.items() if n not in set(real)}
     else:
         chosen = dict(list(layers.items())[1:-1])
@@ -142,13 +142,18 @@ def _choose(module: nn.Module, where: Where | None) -> dict[str, Layer]:
     return chosen
 
 
-def _named(module: nn.Module, layers: dict[str, Layer], names: Iterable[str]) -> dict[str, Layer]:
+def _check_names(module: nn.Module, layers: dict[str, Layer], names: Iterable[str]) -> None:
     modules = dict(module.named_modules())
     for name in names:
         if name not in modules:
             raise ValueError(f"{type(module).__name__} has no module {name!r}; its layers are {', '.join(layers)}")
+
+
+def _named(module: nn.Module, layers: dict[str, Layer], names: Iterable[str]) -> dict[str, Layer]:
+    _check_names(module, layers, names)
+    for name in names:
         if name not in layers:
-            kind = type(modules[name]).__name__
+            kind = type(module.get_submodule(name)).__name__
             raise ValueError(f"{name}: expected exactly nn.Conv2d or nn.Linear, found {kind}")
     return {name: layers[name] for name in names}
 

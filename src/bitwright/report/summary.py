@@ -21,10 +21,13 @@ _BINARY = (ops.BinaryConv, ops.BinaryLinear)
 _ENCODINGS = {
     (spec.F32, spec.RAW): "float32",
     (spec.F32, spec.TWO_LEVELS): "two levels",
+    (spec.F32, spec.INT8): "int8",
     (spec.I16, spec.RAW): "int16",
     (spec.BITS, spec.RAW): "bitmap",
     (spec.BITS, spec.GAPS): "gaps",
     (spec.BITS, spec.ENTROPY): "entropy",
+    (spec.BITS, spec.PATTERNS): "patterns",
+    (spec.BITS, spec.HUFFMAN): "huffman",
 }
 _WEIGHTED = (*_BINARY, ops.Conv, ops.PixelConv, ops.Linear)
 
@@ -40,10 +43,11 @@ class Layer:
         density: Share of weight bits that are 1 (the upper level of a {-a, +a} weight, the rarer one of a general
             domain); None where the weights are not bits.
         weights: Number of weights of a convolution or linear layer, else 0.
-        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "bitmap", "gaps"
-            or "entropy"; empty where there are none.
+        encoding: How the file holds them, as docs/format.md has it: "float32", "int16", "two levels", "int8",
+            "bitmap", "gaps", "entropy", "patterns" or "huffman"; empty where there are none.
         bits_per_weight: Bits that the file spends on each; None where there are none.
-        bytes: Bytes of the op's parameters in the file, tables and padding left out.
+        weight_bytes: Bytes of its weights in the file.
+        bytes: Bytes of all its parameters in the file, tables and padding left out.
         bops: Binary multiply-adds, by the counting rule.
         flops: Real multiply-adds, by the counting rule.
         kernel: What computes it, as the engine names it; empty where no engine was asked.
@@ -57,6 +61,7 @@ class Layer:
     weights: int
     encoding: str
     bits_per_weight: float | None
+    weight_bytes: int
     bytes: int
     bops: int
     flops: int
@@ -68,7 +73,8 @@ class Layer:
 class Totals:
     """Sums over the layers: `bytes` of the whole file, `ops` bops/64 + flops.
 
-    `density` and `bits_per_weight` are those of all binary weights, None where there are none.
+    `density` and `bits_per_weight` are those of all binary weights, None where there are none. The file's bytes are
+    those of binary weights, of real weights, of other parameters, and of tables, text and padding.
     """
 
     weights: int
@@ -77,6 +83,10 @@ class Totals:
     density: float | None
     bits_per_weight: float | None
     bytes: int
+    binary_weight_bytes: int
+    real_weight_bytes: int
+    parameter_bytes: int
+    table_bytes: int
     bops: int
     flops: int
     ops: float
@@ -121,16 +131,20 @@ def summarize(graph: Graph, file_bytes: int | None = None, kernels: Mapping[str,
     size = len(to_bytes(graph)) if file_bytes is None else file_bytes
     binary = [op for op in graph.ops if isinstance(op, _BINARY)]
     binary_weights = sum(op.weight.size for op in binary)
-    bits = sum(x.weights * (x.bits_per_weight or 0.0) for x in layers if x.density is not None)
-    weights = sum(layer.weights for layer in layers)
-    bops, flops = (sum(getattr(layer, count) for layer in layers) for count in ("bops", "flops"))
+    of_binary = sum(layer.weight_bytes for layer in layers if layer.density is not None)
+    names = ("weights", "weight_bytes", "bytes", "bops", "flops")
+    weights, of_weights, of_ops, bops, flops = (sum(getattr(layer, name) for layer in layers) for name in names)
     totals = Totals(
         weights=weights,
         binary_weights=binary_weights,
         real_weights=weights - binary_weights,
         density=sum(int(op.weight.sum()) for op in binary) / binary_weights if binary else None,
-        bits_per_weight=bits / binary_weights if binary else None,
+        bits_per_weight=8 * of_binary / binary_weights if binary else None,
         bytes=size,
+        binary_weight_bytes=of_binary,
+        real_weight_bytes=of_weights - of_binary,
+        parameter_bytes=of_ops - of_weights,
+        table_bytes=size - of_ops,
         bops=bops,
         flops=flops,
         ops=bops / 64 + flops,
@@ -153,6 +167,7 @@ def _layer(op: Op, types: Mapping[str, TensorType], kernel: str) -> Layer:
         weights=weights,
         encoding=_ENCODINGS[blobs["weight"].dtype, blobs["weight"].encoding] if weights else "",
         bits_per_weight=_bits_per_weight(blobs["weight"]) if weights else None,
+        weight_bytes=len(blobs["weight"].data) if weights else 0,
         bytes=sum(len(blob.data) for blob in blobs.values()),
         bops=0 if real else operations,
         flops=operations if real else 0,

@@ -110,8 +110,6 @@ def train(
             load_start(net, recipe.start, recipe.pretext)
         if not resume:
             take_masks(recipe.pruning, net)
-        # Convolutions of few channels train a quarter faster in this layout; shapes and names stay.
-        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         write_whole(folder / RECIPE, write_recipe(recipe))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _log_start(log, recipe, net, device, resume=resume)
@@ -169,8 +167,13 @@ def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256)
         return np.concatenate([net(x).float().cpu().numpy() for x, _ in batches])
 
 
-def _hold_out(recipe: Recipe, data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training images and labels, and those the best epoch is chosen by."""
+def hold_out(recipe: Recipe, data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Training images and labels, and those the best epoch is chosen by.
+
+    Args:
+        recipe: Says how many are held out, how many are used, and the seed.
+        data: The data set.
+    """
     held, samples = recipe.data.held_out, recipe.data.samples
     images, labels = data.train_images, data.train_labels
     # The last word keeps this stream apart from those of the batches.
@@ -184,7 +187,7 @@ def _fit(
     task: Task, folder: Path, data: DataSet, device: torch.device, *, resume: bool, stop_after: int | None, bar: bool
 ) -> None:
     recipe = task.recipe
-    images, labels, held_images, held_labels = _hold_out(recipe, data)
+    images, labels, held_images, held_labels = hold_out(recipe, data)
     batches = TrainingBatches(
         images, labels, recipe.data, recipe.augmentation,
         batch=recipe.batch, seed=recipe.seed, device=device, pretext=recipe.pretext,

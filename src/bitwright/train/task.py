@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.core.hooks import after_step, penalty, set_progress
+from bitwright.nas.lesson import SupernetLesson
+from bitwright.nas.supernet import Supernet
 from bitwright.nn.bayesian import hold_rest
 from bitwright.pretext.heads import head_name, in_head
 from bitwright.pretext.momentum import queue_logits
@@ -109,14 +111,16 @@ class Task(pl.LightningModule):
         self.recipe = recipe
         self.net = net
         self.report = report
-        for name, parameter in net.named_parameters():
-            parameter.requires_grad_(recipe.train == "all" or in_head(net, name))
+        if recipe.train == "head":
+            for name, parameter in net.named_parameters():
+                parameter.requires_grad_(in_head(net, name))
         self.history: list[Row] = []
         self.diagnostics = Diagnostics(net)
         # A function, not a module: a second registration of the network would double its state-dict keys.
         self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
-        self._teacher = make_teacher(recipe.teacher, recipe.data)  # no module of ours: its weights are not saved
-        self._momentum = make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed)  # nor are these
+        # no modules of ours: their weights are not saved with it
+        self._teacher = SupernetLesson() if isinstance(net, Supernet) else make_teacher(recipe.teacher, recipe.data)
+        self._momentum = make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed)
         self._training = Tally()
         self._validation = Tally()
         self._started = 0.0

@@ -21,7 +21,7 @@ def mobile_stages(width: int) -> list[tuple[int, int, int]]:
 
 
 class ReActBlock(nn.Module):
-    """A 3x3 convolution that keeps the channels and a 1x1 one that may double them, each with its own shortcut.
+    """A 3x3 convolution that keeps the channels and a 1x1 one that may change them, each with its own shortcut.
 
     h = act1(bn1(conv1(x)) + pooled(x));  y = act2(bn2(conv2(h)) + h), or + (h, h) where the channels double
 
@@ -33,14 +33,18 @@ class ReActBlock(nn.Module):
 
     Args:
         inputs: Channels of x.
-        outputs: The same, or twice as many.
+        outputs: Those of h are repeated for more, and the first of them kept for fewer, see `PooledCopies`.
         stride: 1, or 2 with average pooling around the first convolution.
         nonlinearity: Of both sums.
+        kernel: Side of the first convolution's kernel, odd.
+        groups: Of the first convolution.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, nonlinearity: Nonlinearity) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, nonlinearity: Nonlinearity, kernel: int = 3, groups: int = 1
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, inputs, 3, stride, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn1 = nn.BatchNorm2d(inputs)
         self.shortcut1 = PooledCopies(inputs, stride)
         self.act1 = make_nonlinearity(nonlinearity, inputs)
