@@ -96,9 +96,10 @@ def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
 
 @torch.no_grad()
 def after_step(net: nn.Module) -> None:
-    """Let binarizers project their latent weights, but frozen ones; call it after each `optimizer.step()`."""
+    """Let binarizers project latent weights, where any part of a layer learns; call it after each `optimizer.step()`."""
     for binarizer, weight in latent_weights(net):
-        if isinstance(binarizer, Stepped) and weight.requires_grad:
+        learning = any(tensor.requires_grad for tensor in (weight, *binarizer.parameters()))
+        if isinstance(binarizer, Stepped) and learning:
             binarizer.after_step(weight)
 
 
