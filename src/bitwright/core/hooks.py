@@ -96,7 +96,7 @@ def penalty(net: nn.Module, loss: Tensor | None = None) -> Tensor:
 
 @torch.no_grad()
 def after_step(net: nn.Module) -> None:
-    """Let binarizers project latent weights, where any part of a layer learns; call it after each `optimizer.step()`."""
+    """Let binarizers project latent weights, where any part of a layer learns; call it after `optimizer.step()`."""
     for binarizer, weight in latent_weights(net):
         learning = any(tensor.requires_grad for tensor in (weight, *binarizer.parameters()))
         if isinstance(binarizer, Stepped) and learning:
