@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from damage import repair_checksum
+from real_layers import graph_of, layer
 
 from bitwright import _native
 from bitwright.errors import FormatError
@@ -15,19 +16,7 @@ from bitwright.format.two_levels import decode, encode, size
 from bitwright.format.writer import op_blobs, to_bytes
 from bitwright.ir import ops
 from bitwright.ir.interpret import interpret
-from bitwright.ir.ops import Graph, Kind, TensorType, Window
 from bitwright.report.summary import summarize
-
-
-def layer(weight: np.ndarray) -> ops.Conv | ops.Linear:
-    if weight.ndim == 2:
-        return ops.Linear(name="y", inputs=("x",), weight=weight, bias=None)
-    return ops.Conv(name="y", inputs=("x",), weight=weight, bias=None, window=Window((3, 3), padding=(1, 1)))
-
-
-def graph_of(weight: np.ndarray) -> Graph:
-    shape = weight.shape[1:] if weight.ndim == 2 else (weight.shape[1], 5, 7)
-    return Graph("x", TensorType(Kind.REAL, shape), (layer(weight),), "y")
 
 
 def two_levels(rng: np.random.Generator, *shape: int) -> np.ndarray:

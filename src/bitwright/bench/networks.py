@@ -77,16 +77,29 @@ def network_item(name: str, densities: tuple[float, ...] = DENSITIES) -> Item:
     Raises:
         ValueError: If there is no such network, or a density not from 0 to 0.5.
     """
+    network = find_network(name, densities)
+    shares = {DENSE: None} | {density: density for density in densities if density != DENSE}
+    graphs = {density: network_graph(network, share) for density, share in shares.items()}
+    real = pool_before_sign(network_graph(network, None, pixels=False))
+    return Item(name, graphs, real, real)
+
+
+def find_network(name: str, densities: tuple[float, ...]) -> Network:
+    """A network that is timed, for densities that it can have.
+
+    Args:
+        name: A key of `NETWORKS`.
+        densities: Shares of the binary weights at the rarer level.
+
+    Raises:
+        ValueError: If there is no such network, or a density not above 0 and up to 0.5.
+    """
     if name not in NETWORKS:
         raise ValueError(f"items: expected some of {', '.join(NETWORKS)}, found {name!r}")
     for density in densities:
         if not 0 < density <= DENSE:
             raise ValueError(f"densities: expected shares above 0 and up to {DENSE}, found {density}")
-    network = NETWORKS[name]
-    shares = {DENSE: None} | {density: density for density in densities if density != DENSE}
-    graphs = {density: network_graph(network, share) for density, share in shares.items()}
-    real = pool_before_sign(network_graph(network, None, pixels=False))
-    return Item(name, graphs, real, real)
+    return NETWORKS[name]
 
 
 def network_graph(network: Network, density: float | None, *, pixels: bool = True) -> ops.Graph:

@@ -7,8 +7,8 @@ places. The twin, a peer of ours in the tables, has weights -1 and +1 and runs i
 from importlib.metadata import version
 
 from bitwright.bench.engine import our_engine
-from bitwright.bench.item import DENSE, Item, Setting
-from bitwright.bench.networks import NETWORKS, network_graph
+from bitwright.bench.item import Item, Setting
+from bitwright.bench.networks import find_network, network_graph
 from bitwright.bench.peer import Peer, Way
 from bitwright.bench.turns import Entrant
 
@@ -27,13 +27,9 @@ def sparsity_item(name: str, densities: tuple[float, ...] = DENSITIES) -> Item:
     Raises:
         ValueError: If there is no such network, or a density not from 0 to 0.5.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"items: expected some of {', '.join(NETWORKS)}, found {name!r}")
-    for density in densities:
-        if not 0 < density <= DENSE:
-            raise ValueError(f"densities: expected shares above 0 and up to {DENSE}, found {density}")
-    twin = network_graph(NETWORKS[name], None)
-    return Item(name, {density: network_graph(NETWORKS[name], density) for density in densities}, twin, twin)
+    network = find_network(name, densities)
+    twin = network_graph(network, None)
+    return Item(name, {density: network_graph(network, density) for density in densities}, twin, twin)
 
 
 def dense_twin(isa: str | None = None) -> Peer:

@@ -8,6 +8,7 @@ Reference: Blundell et al., "Weight Uncertainty in Neural Networks", ICML 2015; 
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -82,8 +83,9 @@ class Bayesian(nn.Module, Scheduled, Penalized):
         variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
         return mean + variance.clamp(min=_LEAST_VARIANCE).sqrt() * torch.randn_like(mean)
 
+    @abstractmethod
     def _sum(self, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """What the ordinary layer computes, with these weights."""
 
     @property
     def penalty_term(self) -> Divergence:
