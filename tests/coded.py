@@ -4,7 +4,8 @@ import struct
 
 import numpy as np
 import pytest
-from damage import repair_checksum
+from damage import damaged, repair_checksum
+from hypothesis import strategies as st
 
 from bitwright import _native
 from bitwright.errors import FormatError
@@ -97,3 +98,17 @@ def readers_agree(file: bytes) -> bool:
     engine.run(x, y)
     np.testing.assert_array_equal(y, interpret(graph, x))
     return True
+
+
+@st.composite
+def damaged_codes(draw: st.DrawFn, files: list[bytes]) -> bytes:
+    """One of the files, damaged anywhere, or with up to three bytes of its coded weight replaced, mostly early ones."""
+    if draw(st.booleans()):
+        return draw(damaged(files))
+    data = bytearray(draw(st.sampled_from(files)))
+    start = weight_at(bytes(data))
+    near = st.integers(start, min(len(data) - 1, start + 60))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.one_of(near, st.integers(start, len(data) - 1)))
+        data[at] = draw(st.one_of(st.just(data[at] ^ 1), st.just(data[at] ^ 128), st.integers(0, 255)))
+    return repair_checksum(bytes(data))
