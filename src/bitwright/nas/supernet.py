@@ -81,12 +81,10 @@ class Supernet(nn.Module):
         Args:
             candidate: Of the space.
         """
-        rows, shapes = self.space.active(candidate)[1:], pairwise(self.space.shapes(candidate))
-        return [
-            v
-            for row, (before, shape) in zip(rows, shapes, strict=True)
-            for v in self.blocks[row - 1].standardised(before.channels, shape)
-        ]
+        blocks: list[Any] = [self.blocks[row - 1] for row in self.space.active(candidate)[1:]]
+        shapes = pairwise(self.space.shapes(candidate))
+        pairs = zip(blocks, shapes, strict=True)
+        return [v for block, (before, shape) in pairs for v in block.standardised(before.channels, shape)]
 
     @torch.no_grad()
     def extract(self, candidate: Candidate) -> NasBnn:
