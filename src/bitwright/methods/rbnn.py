@@ -1,7 +1,8 @@
 """RBNN: weights rotated towards their signs before they are binarized, and a slope that narrows while training.
 
-The angle between a filter and its signs is most of what binarizing loses. Two small rotations of each layer, which turn
-its filters as matrices, make that angle smaller; a learned share mixes the rotated weight with the weight itself.
+A scale can make up for the length of a filter's signs, not for the angle between them and the filter. Two small
+rotations of each layer, which turn its filters as matrices from both sides, make that angle smaller; a share that is
+learned for each filter mixes the rotated weight with the weight itself.
 
 Deployed: one bit a weight and one real scale a filter, which folds into the batch norm behind; rotations and shares are
 gone, their bits remain. The mean of each sample stays, the threshold of its activations: two passes over the input.
@@ -92,8 +93,8 @@ def fit_rotations(x: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tenso
     """
     for _ in range(ALTERNATIONS):
         signs = custom_ops.sign(left.T @ x @ right)
-        left = _nearest_rotation(torch.tensordot(x @ right, signs, ([0, 2], [0, 2])))
-        right = _nearest_rotation(torch.tensordot(x, left @ signs, ([0, 1], [0, 1])))
+        left = _nearest_rotation(torch.einsum("oab,ocb->ac", x @ right, signs))
+        right = _nearest_rotation(torch.einsum("oab,oac->bc", x, left @ signs))
     return left, right
 
 
@@ -157,8 +158,8 @@ class RotatedWeight(nn.Module, Scheduled, Stepped):
     def forward(self, w: Tensor) -> Tensor:
         """Binarize w."""
         v = self.standardised(w)
-        rotated: Tensor = _Rotate.apply(v.detach() if self.code_compat else v, self.left, self.right)  # type: ignore[assignment]
-        v, rotated = v.view_as(w), rotated.view_as(w)
+        rotated = _Rotate.apply(v.detach() if self.code_compat else v, self.left, self.right)
+        v, rotated = v.view_as(w), rotated.view_as(w)  # type: ignore[attr-defined]
         return self.sign(v + self.angle.sin().abs() * (rotated - v))
 
     def after_step(self, weight: Tensor) -> None:

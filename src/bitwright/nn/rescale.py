@@ -53,7 +53,7 @@ def _mean(like: Tensor, out: int, *window: int) -> Tensor:
 
 
 class ChannelScale(nn.Module):
-    """y * alpha with one learned alpha for each output channel, first uniform in [0, 1) or as `start` says.
+    """y * alpha with one learned alpha for each output channel, first uniform in [0, 1) unless `start` is given.
 
     Shape:
         x is not used; y (N, out, H', W') or (..., out).
