@@ -200,7 +200,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
 
 
 def _said(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of the training; settings that are off are left out, since older versions lack some of them."""
+    """What a recipe says of the training; what is switched off is left out, since older versions lack some of it."""
     said: dict[str, Any] = {}
     for key, value in recipe.items():
         if key in _WORDS or (key in _SWITCHES and not value.get(_SWITCHES[key])):
