@@ -115,7 +115,7 @@ int64_t learn(const ChannelTail& tail, double ratio, int64_t stride, int64_t mos
     return most;
 }
 
-// One tau for each filter, of as few different fractions as may be: intervals are met by the same points where they can.
+// One tau for each filter, of as few different fractions as may be: a point is taken for all intervals that it meets.
 std::vector<double> choose(const std::vector<Filter>& filters, std::vector<double>& fractions) {
     struct Interval {
         double low, high, whole;

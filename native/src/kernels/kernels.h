@@ -84,6 +84,7 @@ struct Step {
     size_t plane_bytes = 0;          // quantize: from the low bits to the high ones
     float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
+    bool one_low = false;            // level_sum: b is the same for all channels
     Spread spread = Spread::none;    // add_spread, multiply
     int classes = 0;                 // shift
     const PixelClass* pixel = nullptr;  // shift: for each pixel

@@ -34,8 +34,8 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
 double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
                const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 35, kTotalRow = 2;
-    constexpr double kCompared = 22;  // with a threshold that depends on the window sum
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 180, kTotalRow = 2;
+    constexpr double kCompared = 30;  // with a threshold that depends on the window sum
     constexpr double kGatedPlane = 8;
     constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
@@ -47,7 +47,7 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
     // Gathering a register takes as long as its bytes, whatever the adders can do.
     const double gathered = std::max(isa.row, geometry.bytes / 32.0);
     double row = geometry.pieces == 1 ? isa.row : kGatheredRow * gathered;
-    double rows = 0, overhead = filters * (args.levels ? kCompared : args.tail ? kTailed : kResult), totals = 0;
+    double rows = 0, overhead = filters * (args.levels ? kCompared : kResult), totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
         rows = listed * positions + 2 + excess * std::sqrt(listed * positions);
@@ -67,7 +67,9 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
         const double planes = bit_width(uint64_t(positions));
         rows = 2 * rows + units * filters * planes * (args.gate ? kGatedPlane : kAddedPlane);
     }
-    return geometry.blocks * (rows + units * overhead * isa.overhead);
+    // Real numbers go through a tail one vector of them at a time, however wide the planes are.
+    const double tailed = args.tail && !args.levels ? kTailed * filters * geometry.bytes / 32 : 0;
+    return geometry.blocks * (rows + units * (overhead * isa.overhead + tailed));
 }
 
 class SlicedConv final : public BinaryConv {
@@ -88,7 +90,8 @@ public:
         if (args.gate) store_gates(constants);
         preparation_ = describe_copies(args.window, planes_, panels_);
         describe(args, method, constants);
-        if (args.levels && can_compare(args)) describe_levels({args, geometry_, weights, classes, args.levels}, classes);
+        const bool compares = args.levels && can_compare(args);
+        if (compares) describe_levels({args, geometry_, weights, classes, args.levels}, classes);
     }
 
     const char* name() const override { return name_.c_str(); }
@@ -273,11 +276,11 @@ private:
         v.slots = int(program_.target.size()) / geometry_.pieces;
         v.sums = !args.threshold;
         v.tail = args.tail;
+        v.one_group = args.groups == 1;
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
         v.byte_pixel = geometry_.byte_pixel.data();
-        v.rows_end_at_bytes = args.out.w % 8 == 0;
     }
 
     // The pieces of a register would have to be of one group.
