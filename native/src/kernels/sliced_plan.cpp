@@ -34,7 +34,7 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
 double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
                const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 180, kTotalRow = 2;
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTail = 40, kTailed = 140, kTotalRow = 2;
     constexpr double kCompared = 30;  // with a threshold that depends on the window sum
     constexpr double kGatedPlane = 8;
     constexpr double kGatheredListRow = 2.2;
@@ -68,7 +68,7 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
         rows = 2 * rows + units * filters * planes * (args.gate ? kGatedPlane : kAddedPlane);
     }
     // Real numbers go through a tail one vector of them at a time, however wide the planes are.
-    const double tailed = args.tail && !args.levels ? kTailed * filters * geometry.bytes / 32 : 0;
+    const double tailed = args.tail && !args.levels ? filters * (kTail + kTailed * geometry.bytes / 32) : 0;
     return geometry.blocks * (rows + units * (overhead * isa.overhead + tailed));
 }
 
