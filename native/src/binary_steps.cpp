@@ -86,6 +86,20 @@ void Builder::add_conv_through(const Group& group, const BinaryConvArgs& args, P
     }});
 }
 
+// What the tail of a group comes to in integers, or null.
+const LevelBits* Builder::level_bits(const Group& group, const BinaryConvArgs& args) {
+    std::vector<const Op*> tail;
+    for (size_t i = 1; i < group.ops.size(); ++i) {
+        tail.push_back(&op(group.ops[i]));
+        const bool is_last = i + 1 == group.ops.size();
+        if (!is_last && is_read_outside(group.ops[i] + 1, group)) return nullptr;
+    }
+    auto tables = std::make_unique<LevelTables>();
+    if (!find_level_bits(args, tail, *tables)) return nullptr;
+    plan_.levels.push_back(std::move(tables));
+    return &plan_.levels.back()->bits;
+}
+
 void Builder::add_binary(const Group& group) {
     const int index = group.ops[0];
     const Op& o = op(index);
@@ -105,6 +119,7 @@ void Builder::add_binary(const Group& group) {
         for (size_t i = 1; i < group.ops.size(); ++i) step.fused.push_back(op(group.ops[i]).name);
         step.out = op(group.ops.back()).out;
         args.tail = true;
+        args.levels = level_bits(group, args);
         return add_conv_through(group, args, step);
     }
     const int threshold = group.ops.back();

@@ -24,6 +24,7 @@ private:
     void add_conv_to(int op, const BinaryConvArgs& args, PlanStep& step, int buffer);
     void add_conv_through(const Group& group, const BinaryConvArgs& args, PlanStep& step);
     std::shared_ptr<const BinaryConv> start_conv(int op, const BinaryConvArgs& args, PlanStep& step, int& to_scratch);
+    const LevelBits* level_bits(const Group& group, const BinaryConvArgs& args);
     void add_binary_linear(const Group& group);
     const uint64_t* rows_of_words(const Blob& bits, int length, int rows);
     void add_bit_pool(int pool, int threshold, int from);

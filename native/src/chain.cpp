@@ -89,6 +89,7 @@ Chain Builder::make_chain(const Group& group, size_t first) {
                 Step& s = chain.append(Step::level_sum, read(o.inputs[1]));
                 s.a = o.blobs[0].floats(), s.b = o.blobs[1].floats(), s.c = o.blobs[2].floats();
                 s.channels_per_group = o.out.shape.c / input(index, 1).shape.c;
+                s.one_low = std::count(s.b, s.b + o.out.shape.c, s.b[0]) == o.out.shape.c;
                 break;
             }
             case OpCode::add: {

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "kernels/kernels.h"
+#include "level_bits.h"
 #include "memory.h"
 #include "model.h"
 
@@ -58,6 +59,7 @@ struct Plan {
     std::vector<Buffer> buffers;
     size_t arena_bytes = 0, scratch_bytes = 0;  // for each sample in flight; for each of its threads
     std::vector<Bytes> constants;               // packed weights and the like
+    std::vector<std::unique_ptr<LevelTables>> levels;
     std::map<std::string, std::string> tuned;   // kernels that were chosen by timing: op name -> kernel name
 };
 

@@ -42,6 +42,14 @@ public:
         steps_[1].a = ones_.data();
         steps_[2].op = Step::store;
         steps_[2].target = out_.get();
+        if (!args.levels) return;
+        sums_.assign(size_t(args.groups) * args.out.pixels(), 0);
+        steps_[1].op = Step::level_sum;
+        steps_[1].b = ones_.data();
+        steps_[1].source = sums_.data();
+        steps_[1].channels_per_group = args.out.c / args.groups;
+        steps_[2].op = Step::binarize;
+        steps_[2].a = ones_.data();
     }
 
     double time(const BinaryConv& conv) {
@@ -62,6 +70,7 @@ private:
     Bytes in_, out_, scratch_;
     size_t scratch_bytes_ = 0;
     std::vector<float> ones_;
+    std::vector<int32_t> sums_;
     Step steps_[3] = {};
     bool has_tail_;
 };

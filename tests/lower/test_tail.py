@@ -178,3 +178,25 @@ def test_norm_behind_a_pool_takes_the_minimum_of_bits():
     np.testing.assert_array_equal(pool.take_min, [False, True, False, False, True, False])
     expected, found = outputs(net, x)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_signs_of_general_sums_move_in_front_of_pools(norm_first):
+    """Falling channels are turned on the way to the sign, and their pools take the other extreme of the bits."""
+
+    def forward(m, x):
+        y = m.before(x)
+        y = F.max_pool2d(m.norm(y), 2) if norm_first else m.norm(F.max_pool2d(y, 2))
+        return m.head(y.flatten(1))
+
+    net = Net(forward, norm=norm(), before=nn.Conv2d(3, 6, 3), head=nn.Linear(54, 4))
+    bw.binarize(net, bw.methods.xnor_net(), where=["before", "head"])
+    net.before.weight_binarizer = Net(lambda m, w: 0.2 * sign(w) - 0.1)
+    x = torch.randn(4, 3, 8, 8)
+    graph = lower(net, x)
+    kinds = [type(op).__name__ for op in graph.ops if op.name != "before.window_sum"]
+    assert kinds[1:6] == ["BinaryConv", "LevelSum", "Affine", "Binarize", "MaxPool"]
+    (pool,) = [op for op in graph.ops if isinstance(op, ops.MaxPool)]
+    assert (pool.take_min is None) == norm_first
+    expected, found = outputs(net, x)
+    np.testing.assert_array_equal(found, expected)

@@ -84,6 +84,7 @@ struct Step {
     size_t plane_bytes = 0;          // quantize: from the low bits to the high ones
     float low = 0, high = 0;         // clamp; fix: 2^fraction and 2^-fraction, *_fixed and fix_and_store too
     int channels_per_group = 1;      // level_sum
+    bool one_low = false;            // level_sum: b is the same for all channels
     Spread spread = Spread::none;    // add_spread, multiply
     int classes = 0;                 // shift
     const PixelClass* pixel = nullptr;  // shift: for each pixel
@@ -101,6 +102,21 @@ struct Tail {
     int count;
 };
 
+// What a Tail of a level_sum, affine steps and a binarize comes to (level_bits.h):
+//
+//     bit = ((acc << fraction) + term[window sum - lowest] >= threshold[channel]) != flip[channel].
+//
+// Right for window sums from lowest to highest; where another one occurs, the Tail says what is.
+struct LevelBits {
+    int32_t lowest = 0, highest = -1;
+    bool is_whole = false;  // no others occur
+    int fraction = 0;
+    int planes = 0;         // that hold every difference of the two sides
+    const int32_t* term = nullptr;
+    const int32_t* threshold = nullptr;
+    const uint8_t* flip = nullptr;
+};
+
 // A binary convolution with integer results, or with a threshold on them. Weights are bytes 0 or 1, in the file's
 // order (out, in/groups, kh, kw).
 struct BinaryConvArgs {
@@ -115,6 +131,7 @@ struct BinaryConvArgs {
     const uint8_t* flip = nullptr;       // (out) bytes
     const int32_t* gate = nullptr;       // (out), or null: of digits and signed weights, without a threshold
     bool tail = false;                   // the sums go through a Tail
+    const LevelBits* levels = nullptr;   // of that tail, or null; a kernel may do without
     bool window_sum = false;             // weights are all ones, one output channel a group: WindowSum
 };
 

@@ -70,7 +70,6 @@ struct LanesView {
     size_t result_bytes;     // of a pixel of a block: bits, or 16-bit numbers
     const int* byte_pixel;   // first pixel of every byte of the output map
     const uint8_t* valid;    // of these bytes, the bits that are pixels
-    bool rows_end_at_bytes;  // all pixels follow each other
 };
 
 }  // namespace bw

@@ -52,6 +52,7 @@ std::string lanes_name(int most) { return "channel-lanes-" + std::to_string(most
 // Time for all runs, in the unit of make_sliced. Fitted to measurements, half of the activations being one.
 double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& isa) {
     constexpr double kSorted = 4.5, kSortedAlone = 30, kMerged = 16.5, kCounted = 1.5, kAddedPlane = 1.5, kResult = 130;
+    constexpr double kTailed = 200;  // of 256 pixels
     const int filters = args.out.c / args.groups, blocks = (filters + 8 * isa.bytes - 1) / (8 * isa.bytes);
     const double row_positions = double(args.in.c) / args.groups * args.window.kw;
     const double lists = double(1 << (shape.pixels() - 1));
@@ -69,7 +70,8 @@ double lanes_cost(const BinaryConvArgs& args, RunShape shape, const SlicedIsa& i
     const double added = read * row_positions + 1.5 * lists * shape.runs();
     const int planes = bit_width(uint64_t(row_positions * args.window.kh / lists * 1.25));
     const double counting = added + shape.runs() * (lists * planes * kAddedPlane + shape.pixels() * kResult);
-    return args.groups * (sorted * (shape.has_windows(args.window) ? kSorted : kSortedAlone) +
+    const double tailed = args.tail ? kTailed * double(args.out.elements()) / 256 : 0;
+    return tailed + args.groups * (sorted * (shape.has_windows(args.window) ? kSorted : kSortedAlone) +
                           read * lists * kMerged + blocks * counting * kCounted * isa.row);
 }
 
@@ -153,7 +155,6 @@ private:
         v.out_pixels = args.out.pixels();
         v.map_bytes = args.out.h * args.out.pitch();
         v.result_bytes = size_t(isa_.bytes) * (v.sums ? 16 : 1);
-        v.rows_end_at_bytes = args.out.w % 8 == 0;
     }
 
     // Runs one above the other follow each other, since they share sources. Constants depend on the taps inside the

@@ -51,7 +51,7 @@ struct ResponsesView {
     size_t out_stride, out_pixels, map_bytes;
     const int* byte_pixel;  // as in sliced.h, and so are these
     const uint8_t* valid;
-    bool rows_end_at_bytes;
+    int out_width;
 };
 
 }  // namespace bw

@@ -119,7 +119,7 @@ private:
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
-        v.rows_end_at_bytes = args.out.w % 8 == 0;
+        v.out_width = args.out.w;
         prepare_share_ = 1 / (1 + double(args.out.c) / 16);
     }
 
@@ -224,7 +224,7 @@ private:
 // Fitted to measurements of maps of 8x8 pixels; kAdded is cautious, since the estimates it is compared with vary.
 double responses_cost(const BinaryConvArgs& args, const SlicedIsa* isas, int count) {
     constexpr double kNone = std::numeric_limits<double>::infinity();
-    constexpr double kChannel = 24, kPattern = 1.7, kAdded = 0.68, kChunk = 2.6, kResult = 8, kTailed = 20;
+    constexpr double kChannel = 24, kPattern = 1.7, kAdded = 0.68, kChunk = 2.6, kResult = 8, kTailed = 48;
     const SlicedIsa* isa = isa_with_responses(isas, count);
     if (!isa || args.groups > 1 || args.input_planes > 1 || args.window_sum || args.in.c > kMostChannels) return kNone;
     const SlicedGeometry geometry(args, TapClasses(args), isa->bytes);

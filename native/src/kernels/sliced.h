@@ -85,9 +85,10 @@ struct SlicedView {
 
     bool sums;  // results are integers
     bool tail;  // which go through a Tail
+    bool one_group;
+    const LevelBits* levels;  // what the Tail comes to, if results are bits by these (and no integers); or null
     size_t out_stride, out_pixels, map_bytes;
     const int* byte_pixel;  // first pixel of every byte of the output map
-    bool rows_end_at_bytes;  // all pixels follow each other
 };
 
 // One register width of an instruction set.

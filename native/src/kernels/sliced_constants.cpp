@@ -10,9 +10,10 @@ int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a 
 }  // namespace
 
 SlicedConstants::SlicedConstants(const BinaryConvArgs& args, const SlicedGeometry& geometry,
-                                 const SlicedWeights& weights, const TapClasses& classes)
+                                 const SlicedWeights& weights, const TapClasses& classes, const LevelBits* levels)
     : args_(args),
       weights_(weights),
+      levels_(levels),
       factor_(args.input_signed ? 2 : 1),
       reach_(args.input_planes == 2 && !args.gate ? 3 : 1),
       ones_at_(size_t(args.out.c) * geometry.taps.size()),
@@ -32,11 +33,16 @@ SlicedConstants::SlicedConstants(const BinaryConvArgs& args, const SlicedGeometr
     }
     const int64_t most = int64_t(weights.positions()) * (args.input_planes == 2 ? 3 : 1);
     width = bit_width(uint64_t(args.threshold ? span + 1 : most)) + 1;
-    width = std::max(width, 2);
+    width = levels ? levels->planes : std::max(width, 2);
+}
+
+int SlicedConstants::least_width() const {
+    return std::max(bit_width(uint64_t(*std::max_element(ones_.begin(), ones_.end()))) + 1, 2);
 }
 
 uint32_t SlicedConstants::addend(int n, int tap_class, SlicedProgram::Meaning meaning, bool subtract) const {
     const int64_t carry = subtract ? 1 : 0, offset = reach_ * meaning.offset, rest = rest_of(n, tap_class);
+    if (levels_) return uint32_t(rest * (int64_t(1) << levels_->fraction) - levels_->threshold[n]);
     if (!args_.threshold) {
         const int64_t constant = factor_ * offset + rest;
         return uint32_t((meaning.sign > 0 ? constant : -constant - 1) + carry);
@@ -47,6 +53,7 @@ uint32_t SlicedConstants::addend(int n, int tap_class, SlicedProgram::Meaning me
 }
 
 uint32_t SlicedConstants::inverter(int n, SlicedProgram::Meaning meaning) const {
+    if (levels_) return levels_->flip[n] ? 0 : ~0u;
     if (!args_.threshold) return meaning.sign > 0 ? 0 : ~0u;
     return (meaning.sign > 0) != (args_.flip && args_.flip[n]) ? ~0u : 0;
 }

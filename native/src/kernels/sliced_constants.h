@@ -9,9 +9,15 @@ class SlicedConstants {
 public:
     int width;  // planes that hold every result without overflow
 
-    SlicedConstants(const BinaryConvArgs&, const SlicedGeometry&, const SlicedWeights&, const TapClasses&);
+    // With `levels` for bits by these, of weights 0/1, else for integers or a threshold on them.
+    SlicedConstants(const BinaryConvArgs&, const SlicedGeometry&, const SlicedWeights&, const TapClasses&,
+                    const LevelBits* levels = nullptr);
+
+    // Planes that hold every integer result of one plane of input bits and weights 0/1: only ones count.
+    int least_width() const;
 
     int factor() const { return factor_; }
+    const LevelBits* levels() const { return levels_; }
 
     // All `width` bits of what the kernel adds, for a filter and a class of pixels.
     uint32_t addend(int n, int tap_class, SlicedProgram::Meaning, bool subtract) const;
@@ -29,6 +35,7 @@ private:
 
     const BinaryConvArgs& args_;
     const SlicedWeights& weights_;
+    const LevelBits* levels_;
     int factor_, reach_;  // reach: the largest code of an input
     std::vector<int> ones_at_, ones_;
     std::vector<bool> inside_;  // (class, tap)

@@ -34,7 +34,8 @@ std::vector<SlicedMethod> methods(bool is_signed) {
 // Time for all blocks, in units of counting one row of 256 bits with AVX2. Fitted to measurements of usual layers.
 double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedMethod method,
                const SlicedGeometry& geometry, const SlicedIsa& isa) {
-    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTailed = 35, kTotalRow = 2;
+    constexpr double kGatheredRow = 2.4, kClass = 2.9, kAddedPlane = 1.3, kResult = 14, kTail = 40, kTailed = 140, kTotalRow = 2;
+    constexpr double kCompared = 30;  // with a threshold that depends on the window sum
     constexpr double kGatedPlane = 8;
     constexpr double kGatheredListRow = 2.2;
     const double positions = weights.positions(), density = weights.density();
@@ -46,7 +47,7 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
     // Gathering a register takes as long as its bytes, whatever the adders can do.
     const double gathered = std::max(isa.row, geometry.bytes / 32.0);
     double row = geometry.pieces == 1 ? isa.row : kGatheredRow * gathered;
-    double rows = 0, overhead = filters * (args.tail ? kTailed : kResult), totals = 0;
+    double rows = 0, overhead = filters * (args.levels ? kCompared : kResult), totals = 0;
     if (method.is_list()) {
         const double listed = weights.is_signed ? std::min(density, 1 - density) : density;
         rows = listed * positions + 2 + excess * std::sqrt(listed * positions);
@@ -66,7 +67,9 @@ double cost_of(const BinaryConvArgs& args, const SlicedWeights& weights, SlicedM
         const double planes = bit_width(uint64_t(positions));
         rows = 2 * rows + units * filters * planes * (args.gate ? kGatedPlane : kAddedPlane);
     }
-    return geometry.blocks * (rows + units * overhead * isa.overhead);
+    // Real numbers go through a tail one vector of them at a time, however wide the planes are.
+    const double tailed = args.tail && !args.levels ? filters * (kTail + kTailed * geometry.bytes / 32) : 0;
+    return geometry.blocks * (rows + units * (overhead * isa.overhead + tailed));
 }
 
 class SlicedConv final : public BinaryConv {
@@ -77,14 +80,18 @@ public:
           geometry_(std::move(geometry)),
           name_(method_name(method)),
           planes_(args.input_planes),
+          groups_(args.groups),
           panels_(wants_panels(args, method)),
           program_(weights, rows(args), method, geometry_.pieces) {
-        const SlicedConstants constants(args, geometry_, weights, classes);
+        SlicedConstants constants(args, geometry_, weights, classes);
+        if (!args.threshold && planes_ == 1 && !weights.is_signed) constants.width = constants.least_width();
         find_patterns(args, classes);
-        store_constants(constants, classes);
+        store_constants(constants, classes, stored_);
         if (args.gate) store_gates(constants);
         preparation_ = describe_copies(args.window, planes_, panels_);
         describe(args, method, constants);
+        const bool compares = args.levels && can_compare(args);
+        if (compares) describe_levels({args, geometry_, weights, classes, args.levels}, classes);
     }
 
     const char* name() const override { return name_.c_str(); }
@@ -102,7 +109,8 @@ public:
         }
     }
     void channels(const void* scratch, void* out, int begin, int end) const override {
-        isa_.channels(view_, static_cast<const uint8_t*>(scratch), out, begin, end);
+        const bool compares = level_view_.levels && knows_sums(*static_cast<const Tail*>(out));
+        isa_.channels(compares ? level_view_ : view_, static_cast<const uint8_t*>(scratch), out, begin, end);
     }
 
     // Bytes of copies and panels, before anything is built.
@@ -166,20 +174,25 @@ private:
         }
     }
 
-    void store_constants(const SlicedConstants& constants, const TapClasses& classes) {
+    struct Stored {
+        std::vector<uint32_t> words;  // by slot, for blocks of the common class
+        std::vector<uint8_t> lanes;   // by pattern and slot
+    };
+
+    void store_constants(const SlicedConstants& constants, const TapClasses& classes, Stored& stored) const {
         const int pieces = geometry_.pieces, width = constants.width;
         const size_t slots = program_.target.size() / pieces, bytes = size_t(geometry_.bytes);
         if (pieces == 1) {
             for (size_t slot = 0; slot < slots; slot++) {
                 const int n = program_.target[slot];
                 const uint32_t bits = constants.addend(n, common_class_, program_.meaning[slot], program_.subtract);
-                constant_.push_back(constants.inverter(n, program_.meaning[slot]));
-                for (int j = 0; j < width; j++) constant_.push_back(bits >> j & 1 ? ~0u : 0);
+                stored.words.push_back(constants.inverter(n, program_.meaning[slot]));
+                for (int j = 0; j < width; j++) stored.words.push_back(bits >> j & 1 ? ~0u : 0);
             }
         }
-        lane_constant_.assign(patterns_.size() * slots * (width + 1) * bytes, 0);
+        stored.lanes.assign(patterns_.size() * slots * (width + 1) * bytes, 0);
         std::vector<uint32_t> addend(classes.count());
-        uint8_t* to = lane_constant_.data();
+        uint8_t* to = stored.lanes.data();
         for (const std::vector<int>& pattern : patterns_) {
             std::vector<int> present = pattern;
             std::sort(present.begin(), present.end());
@@ -258,34 +271,58 @@ private:
         v.total_shift = !args.threshold && constants.factor() == 2;
         v.count_shift = v.total_shift + (program_.subtract ? 1 : 0);
         v.width = constants.width;
-        v.constant = constant_.data();
-        v.lane_constant = lane_constant_.data();
+        v.constant = stored_.words.data();
+        v.lane_constant = stored_.lanes.data();
         v.slots = int(program_.target.size()) / geometry_.pieces;
         v.sums = !args.threshold;
         v.tail = args.tail;
+        v.one_group = args.groups == 1;
         v.out_stride = args.out.stride();
         v.out_pixels = args.out.pixels();
         v.map_bytes = size_t(args.out.h) * args.out.pitch();
         v.byte_pixel = geometry_.byte_pixel.data();
-        v.rows_end_at_bytes = args.out.w % 8 == 0;
+    }
+
+    // The pieces of a register would have to be of one group.
+    bool can_compare(const BinaryConvArgs& args) const { return geometry_.pieces == 1 || args.groups == 1; }
+
+    void describe_levels(const SlicedConstants& constants, const TapClasses& classes) {
+        store_constants(constants, classes, stored_levels_);
+        SlicedView& v = level_view_;
+        v = view_;
+        v.levels = constants.levels();
+        v.width = constants.width;
+        v.count_shift = v.levels->fraction + (constants.factor() == 2 ? 1 : 0);
+        v.constant = stored_levels_.words.data();
+        v.lane_constant = stored_levels_.lanes.data();
+        v.sums = false;
+    }
+
+    // Whether all window sums are among those that level_view_ is right for.
+    bool knows_sums(const Tail& tail) const {
+        const LevelBits& levels = *level_view_.levels;
+        if (levels.is_whole) return true;
+        const int32_t* sums = static_cast<const int32_t*>(tail.steps[1].source);
+        return std::all_of(sums, sums + groups_ * view_.out_pixels, [&](int32_t sum) {
+            return levels.lowest <= sum && sum <= levels.highest;
+        });
     }
 
     const SlicedIsa& isa_;
     SlicedGeometry geometry_;
     std::string name_, preparation_;
     double prepare_share_ = 0;
-    int planes_;
+    int planes_, groups_;
     bool panels_;
     size_t block_step_ = 0, plane_scratch_ = 0;
     SlicedProgram program_;
     int common_class_ = 0;
     std::vector<int> block_pattern_;
     std::vector<std::vector<int>> patterns_;  // classes of the bits of a block
-    std::vector<uint32_t> constant_;
-    std::vector<uint8_t> lane_constant_;
+    Stored stored_, stored_levels_;
     std::vector<uint32_t> gate_;
     std::vector<uint8_t> lane_gate_;
-    SlicedView view_ = {};
+    SlicedView view_ = {}, level_view_ = {};
 };
 
 // A way to compute a convolution, with its estimated cost.

@@ -171,7 +171,8 @@ def _sign(build: Translation, call: Node) -> str:
     x = build.accumulators[fold.source] if fold.on_sums else build.real(fold.source)
     threshold, flip, take_min = fold.threshold, fold.flip, fold.take_min
     is_digit = SIGNS[operation(call)] == Kind.DIGIT  # which nothing pools
-    compare_first = bool(fold.stages) and (fold.on_sums or not flip.any()) and not is_digit
+    from_counts = fold.on_sums or isinstance(emit.ops.get(x), ops.LevelSum)  # turning a sign costs nothing there
+    compare_first = bool(fold.stages) and (from_counts or not flip.any()) and not is_digit
     if compare_first and len(threshold) != emit.shape(x)[0]:  # behind a flattening: one a feature
         per_channel = threshold.reshape(emit.shape(x)[0], -1), flip.reshape(emit.shape(x)[0], -1)
         compare_first = all(bool((rows == rows[:, :1]).all()) for rows in per_channel)
