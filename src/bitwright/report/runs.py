@@ -70,8 +70,10 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What the network's outputs say: the pretext of the last stage, "labels" where there is none."""
+        """What the network's outputs say: "detection", the pretext of the last stage, or "labels"."""
         last = self.recipe["stages"][-1] if self.recipe.get("stages") else {}
+        if {**self.recipe.get("detection", {}), **last.get("detection", {})}.get("size"):
+            return "detection"
         return {**self.recipe.get("pretext", {}), **last.get("pretext", {})}.get("name") or "labels"
 
     @property
