@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from bitwright.errors import BitwrightError, DataError
+from bitwright.format.outputs import KEY as OUTPUTS
 from bitwright.format.reader import read
 from bitwright.ir import ops
 
@@ -62,7 +63,13 @@ class Network:
         Args:
             images: The pixels.
             batch: How many images go through in one call.
+
+        Raises:
+            BitwrightError: If it returns several tensors.
         """
+        if OUTPUTS in self.graph.meta:
+            found = self.graph.meta[OUTPUTS].replace("\n", ", ")
+            raise BitwrightError(f"{self.path} returns {found}, expected logits. Run it from Python: bw.load(path)(x).")
         parts = (images[start : start + batch] for start in range(0, len(images), batch))
         logits = np.concatenate([self.run(np.ascontiguousarray(part.transpose(0, 3, 1, 2))) for part in parts])
         return logits.reshape(len(images), -1)

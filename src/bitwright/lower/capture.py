@@ -17,6 +17,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from bitwright.errors import LoweringError
+from bitwright.lower.outputs import Shapes, join_outputs
 
 BATCH = 2, 8  # samples per run of the program: two at least, so that no operation can take the batch for a 1
 
@@ -25,7 +26,8 @@ BATCH = 2, 8  # samples per run of the program: two at least, so that no operati
 class Program:
     """What a module computes in eval mode, on batches of one size.
 
-    `calls` are in an order in which each reads only the input, `constants` and earlier calls.
+    `calls` are in an order in which each reads only the input, `constants` and earlier calls. Where the network returns
+    several tensors, `shapes` names them, see `outputs.py`.
     """
 
     calls: tuple[Node, ...]
@@ -34,6 +36,7 @@ class Program:
     constants: dict[Node, Tensor]
     leaves: frozenset[str]  # paths of the modules that make one operation each
     batch: int
+    shapes: Shapes
 
     def run(self, x: Tensor) -> dict[Node, Any]:
         """The value of every call on one batch, computed by torch's own operations."""
@@ -155,7 +158,7 @@ def capture(net: nn.Module, x: Tensor) -> Program:
         x: What it is called with; N is at least 2.
 
     Raises:
-        LoweringError: If `torch.export` cannot follow the module, or its output is not one tensor.
+        LoweringError: If `torch.export` cannot follow the module, or it returns something else than tensors.
     """
     try:
         with _silence(), torch.no_grad():
@@ -167,6 +170,7 @@ def capture(net: nn.Module, x: Tensor) -> Program:
             "try torch.export.export(net.eval(), (x,)) on its own for the full message."
         ) from error
 
+    output, shapes = join_outputs(net, exported)
     signature = exported.graph_signature
     held = {**exported.state_dict, **exported.constants}
     names = {
@@ -176,7 +180,7 @@ def capture(net: nn.Module, x: Tensor) -> Program:
     }
     constants: dict[Node, Tensor] = {}
     calls: list[Node] = []
-    source = result = None
+    source = None
     for node in exported.graph.nodes:
         if node.op == "placeholder" and node.name in names:
             constants[node] = held[names[node.name]].detach()
@@ -184,27 +188,15 @@ def capture(net: nn.Module, x: Tensor) -> Program:
             source = node
         elif node.op == "call_function":
             calls.append(node)
-        elif node.op == "output":
-            result = _only_output(net, node, signature)
-        else:
+        elif node.op != "output":
             raise LoweringError(f"{describe(node)}: {node.op} {node.target} has no place in a graph.")
-    assert source is not None and result is not None
+    assert source is not None
     leaves = (path for path, module in net.named_modules() if path and _is_leaf(module))
-    return Program(tuple(calls), source, result, constants, frozenset(leaves), len(x))
+    return Program(tuple(calls), source, output, constants, frozenset(leaves), len(x), shapes)
 
 
 def _is_leaf(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d | nn.Linear) or not list(module.children())
-
-
-def _only_output(net: nn.Module, node: Node, signature: Any) -> Node:
-    outputs: list[Any] = list(node.args[0])  # pyright: ignore[reportArgumentType]
-    if len(signature.user_outputs) != 1 or signature.user_outputs[0] is None:
-        raise LoweringError(
-            f"{type(net).__name__}: returns {len(signature.user_outputs)} values, expected one tensor, the logits. "
-            "Wrap it in a module that returns only those."
-        )
-    return next(out for out in outputs if isinstance(out, Node) and out.name == signature.user_outputs[0])
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from bitwright.ir import ops
 from bitwright.ir.interpret import evaluate, interpret
 from bitwright.ir.ops import Graph, Kind
 from bitwright.ir.verify import infer
+from bitwright.lower.outputs import row
 from bitwright.lower.translate import Translation
 
 NEAR = 1e-4  # of a tensor's largest magnitude: what rounding may add up to on the way to a threshold
@@ -87,7 +88,7 @@ def compare(graph: Graph, build: Translation, net: nn.Module, example: Tensor, x
         padded = torch.cat([part, part[-1:].expand(program.batch - len(part), *part.shape[1:])])
         values = program.run(padded)
         with torch.no_grad():
-            logits = net(padded)[: len(part)].numpy()  # a batch of the same size: torch may order sums by it
+            logits = row(net(padded))[: len(part)].numpy()  # a batch of the same size: torch may order sums by it
         pixels = example[start : start + program.batch].numpy()
         tensors = _run_beside(graph, build, pixels, values, totals)
         counts[0] += _check_accumulators(build, tensors, values)

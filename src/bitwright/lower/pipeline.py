@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from bitwright.data.pixels import pixel_affine
 from bitwright.errors import LoweringError
+from bitwright.format.outputs import KEY as OUTPUTS
+from bitwright.format.outputs import to_text
 from bitwright.format.posterior import KEY as POSTERIOR
 from bitwright.format.reader import read
 from bitwright.format.writer import write, writing
@@ -135,6 +137,10 @@ def export(
 ) -> ExportReport:
     """Lower a trained network, write it, read it back and compare it with torch on the example.
 
+    The network returns a tensor, or a dict, tuple or list of tensors, as feature pyramids do, and what `bitwright.load`
+    gives returns the like. The file's own output is then a row of all their elements, and "label" in the report means
+    the place of the largest one.
+
     The file has a temporary name until the comparison has passed, and then takes its own at once: until then an older
     file there stays, and whatever fails leaves nothing behind.
 
@@ -148,7 +154,8 @@ def export(
         example: Inputs to compare on; a few dozen real images tell more than one.
         pixels: Mean and standard deviation of each channel, with pixels from 0 to 1. The file then takes uint8 pixels p
             and computes (p / 255 - mean) / std itself, as p * scale + shift.
-        labels: Names of the classes, kept in the file; no line breaks.
+        labels: Names of the classes, kept in the file; no line breaks. As many as the output has elements, if it is
+            one tensor.
         stream: How the real values that shortcuts carry are kept between layers. "float32" is what torch computes;
             "int16" rounds those of maps from 256 KiB on to fixed-point numbers, whose range the example decides: half
             the memory to move. The report says what that changes on the example.
@@ -228,8 +235,10 @@ def _lower(net: nn.Module, x: Tensor, pixels: Pixels | None, labels: Sequence[st
     build = translate(program, layers, fold(program, layers), OPERATORS, emit, start)
     output = build.real(program.output)
     meta = {"producer": f"bitwright {version('bitwright')}", **posterior_meta(net, emit.ops)}
+    if program.shapes:
+        meta[OUTPUTS] = to_text(program.shapes)
     if labels is not None:
-        meta["labels"] = _label_text(labels, emit.shape(output)[0])
+        meta["labels"] = _label_text(labels, len(labels) if program.shapes else emit.shape(output)[0])
     graph = emit.graph(output, meta)
     verify(graph)
     return graph, build

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bitwright import _native
+from bitwright.format.outputs import read_outputs, take_apart
 from bitwright.ir.interpret import check_batch, input_dtype
 from bitwright.ir.ops import Array, Kind, TensorType
 from bitwright.runtime.tuning import TuningResults
@@ -85,7 +87,8 @@ class Engine:
         input_shape: Shape of one sample, (C, H, W) or (F,).
         input_kind: REAL or PIXEL.
         input_dtype: float32, or uint8 for pixels.
-        output_shape: Shape of one sample's output.
+        output_shape: Shape of one sample's output; where there are several, of the row of all their elements.
+        output_shapes: Shapes of one sample of each output by name, where there are several.
         meta: Short texts from the file.
         labels: Names of the classes, if the file holds them.
         threads: Used by a call that names no number.
@@ -131,13 +134,15 @@ class Engine:
         self._input_type = TensorType(self.input_kind, self.input_shape)
         self.output_shape: tuple[int, ...] = self._native.output_shape
         self.meta: dict[str, str] = self._native.meta
+        self.output_shapes = read_outputs(self.meta, self.output_shape)
         self.labels: tuple[str, ...] = tuple(self.meta["labels"].split("\n")) if "labels" in self.meta else ()
 
-    def __call__(self, x: Array, *, threads: int | None = None) -> Array:
+    def __call__(self, x: Array, *, threads: int | None = None) -> Any:
         """Run a batch.
 
         Shape:
-            x: (N, *input_shape) of `input_dtype`. Output: (N, *output_shape), float32.
+            x: (N, *input_shape) of `input_dtype`. Output: (N, *output_shape), float32; where there are several,
+                a dict or tuple of arrays (N, *shape).
 
         Args:
             x: The batch; finite values.
@@ -151,7 +156,7 @@ class Engine:
         check_batch(x, self._input_type)
         y = np.empty((x.shape[0], *self.output_shape), np.float32)
         self._native.run(np.ascontiguousarray(x), y, threads)
-        return y
+        return take_apart(y, self.output_shapes)
 
     def layers(self) -> list[EngineStep]:
         """The steps of the engine, in the order in which they run."""

@@ -1,9 +1,11 @@
 """The NumPy engine: says slowly what the native engine says, and is the same to the caller."""
 
 import os
+from typing import Any
 
 import numpy as np
 
+from bitwright.format.outputs import read_outputs, take_apart
 from bitwright.format.reader import read
 from bitwright.ir.interpret import input_dtype, interpret
 from bitwright.ir.ops import Array, Kind
@@ -18,7 +20,8 @@ class NumpyEngine:
         input_shape: Shape of one sample, (C, H, W) or (F,).
         input_kind: REAL or PIXEL.
         input_dtype: float32, or uint8 for pixels.
-        output_shape: Shape of one sample's output.
+        output_shape: Shape of one sample's output; where there are several, of the row of all their elements.
+        output_shapes: Shapes of one sample of each output by name, where there are several.
 
     Args:
         path: A .bw file.
@@ -35,12 +38,14 @@ class NumpyEngine:
         self.input_kind: Kind = self.graph.input_type.kind
         self.input_dtype: np.dtype = input_dtype(self.input_kind)
         self.output_shape: tuple[int, ...] = types[self.graph.output].shape
+        self.output_shapes = read_outputs(self.graph.meta, self.output_shape)
 
-    def __call__(self, x: Array, *, threads: int | None = None) -> Array:
+    def __call__(self, x: Array, *, threads: int | None = None) -> Any:
         """Run a batch.
 
         Shape:
-            x: (N, *input_shape) of `input_dtype`. Output: (N, *output_shape), float32.
+            x: (N, *input_shape) of `input_dtype`. Output: (N, *output_shape), float32; where there are several,
+                a dict or tuple of arrays (N, *shape).
 
         Args:
             x: The batch.
@@ -52,4 +57,4 @@ class NumpyEngine:
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads: expected 1 or more, found {threads}.")
-        return interpret(self.graph, x)
+        return take_apart(interpret(self.graph, x), self.output_shapes)
