@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.distill.taps import tap
-from bitwright.nn.convert import BinaryConv2d, BinaryLinear
+from bitwright.nn.layers import BinaryConv2d, BinaryLinear
 from bitwright.nn.modes import evaluating
 
 
