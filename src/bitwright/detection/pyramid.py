@@ -92,7 +92,11 @@ def _find_levels(net: nn.Module, levels: int, example: Tensor) -> list[str]:
 
         return hook
 
-    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules() if name]
+    layers = tuple(f"{name}." for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    modules = [
+        (n, m) for n, m in net.named_modules() if n and not n.startswith(layers)
+    ]  # weights' modules return weights
+    handles = [module.register_forward_hook(note(name)) for name, module in modules]
     try:
         with evaluating(net):
             net(example)
