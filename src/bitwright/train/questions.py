@@ -127,11 +127,12 @@ class SecondViews(Classes):
 
     Args:
         pretext: The recipe's table.
+        settings: Its loss.
         momentum: What makes the keys, or None.
     """
 
-    def __init__(self, pretext: Pretext, momentum: MomentumNetwork | None) -> None:
-        super().__init__(pretext, Loss())
+    def __init__(self, pretext: Pretext, settings: Loss, momentum: MomentumNetwork | None) -> None:
+        super().__init__(pretext, settings)
         self.momentum = momentum
 
     def show(self, net: nn.Module, x: Tensor, targets: Targets) -> tuple[Tensor, Targets | None]:
@@ -210,7 +211,8 @@ def asked_in_training(recipe: Recipe, net: nn.Module) -> Question:
     if recipe.detection.size:
         return Boxes(recipe.detection, judging=False)
     if recipe.pretext.name == "moco":
-        return SecondViews(recipe.pretext, make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed))
+        momentum = make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed)
+        return SecondViews(recipe.pretext, recipe.loss, momentum)
     return Classes(recipe.pretext, recipe.loss)
 
 
