@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tiny import tiny_data, tiny_recipe
 
 import bitwright as bw
 from bitwright.cli.main import main
 from bitwright.data import save_npz
+from bitwright.detection import decode_boxes
 from bitwright.errors import RecipeError
 from bitwright.train import load_model, parse_recipe, predict, train, write_recipe
 from bitwright.train.detection import as_scenes
@@ -68,6 +70,17 @@ def test_a_detector_trains_resumes_packs_and_is_judged_by_precision(tmp_path, ca
     expected = predict(model.net, images, model.recipe.data)
     gap = max(float(np.abs(maps[name] - expected[name]).max()) for name in maps)
     assert gap == pytest.approx(found["trained"]["largest_difference"])
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    Image.fromarray(images[0, ..., 0]).save(small)
+    Image.fromarray(np.pad(images[0, ..., 0], ((0, 0), (6, 6))).repeat(2, 0).repeat(2, 1)).save(large)
+    call("detect", file, small, large, "--threshold", 0.0, "--json")
+    (one, two) = (result["boxes"] for result in json.loads(capsys.readouterr().out)["results"])
+    (expected,) = decode_boxes({name: value[:1] for name, value in maps.items()}, (24, 24), threshold=0)
+    assert [found["label"] for found in one] == [engine.labels[c] for c in expected.classes]
+    np.testing.assert_allclose([found["box"] for found in one], expected.boxes)
+    assert all(12 <= found["box"][0] <= found["box"][2] <= 60 for found in two)  # of 72 pixels, the middle is looked at
+    call("run", file, small, status=2)
+    assert "bw detect" in capsys.readouterr().err
     call("eval", file, source, status=2)
     assert "say by --run RUN" in capsys.readouterr().err
 

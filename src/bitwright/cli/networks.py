@@ -69,7 +69,7 @@ class Network:
         """
         if OUTPUTS in self.graph.meta:
             found = self.graph.meta[OUTPUTS].replace("\n", ", ")
-            raise BitwrightError(f"{self.path} returns {found}, expected logits. Run it from Python: bw.load(path)(x).")
+            raise BitwrightError(f"{self.path} returns {found}, expected logits. Try bw detect, or bw.load(path)(x).")
         return np.concatenate(self._run_in_parts(images, batch)).reshape(len(images), -1)
 
     def predict_maps(self, images: np.ndarray, batch: int) -> dict[str, np.ndarray]:
