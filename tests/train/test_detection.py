@@ -141,6 +141,7 @@ def test_a_recipe_with_scenes_is_written_and_read():
         ((SCENES, "augmentation={flip=true}"), "augmentation must be empty with detection.size"),
         ((SCENES, 'pretext={name="rotation"}'), "pretext.name must be empty where things are detected"),
         ((SCENES, 'teacher={source="x"}'), "teacher.source must be empty where things are detected"),
+        ((SCENES, "machine.compile=true"), "machine.compile must be false where"),
         ((SCENES, "train=head"), "train must be all where things are detected"),
     ],
 )

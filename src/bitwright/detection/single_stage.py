@@ -40,7 +40,8 @@ class DetectionHead(nn.Module):
         self.classes = nn.Conv2d(width, classes, 1)
         self.boxes = nn.Conv2d(width, 4, 1)
         nn.init.normal_(self.classes.weight, std=0.01)
-        nn.init.constant_(self.classes.bias if self.classes.bias is not None else Tensor(), -log((1 - PRIOR) / PRIOR))
+        assert self.classes.bias is not None
+        nn.init.constant_(self.classes.bias, -log((1 - PRIOR) / PRIOR))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the classes, and the distances."""

@@ -259,8 +259,8 @@ class Recipe:
         check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
         check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
-        tapped = bool(self.teacher.features) and self.machine.compile
-        check("machine.compile", True, not tapped, "false where teacher.features are matched")
+        tapped = bool(self.teacher.features or self.detection.size) and self.machine.compile
+        check("machine.compile", True, not tapped, "false where teacher.features are matched, or things detected")
         if self.pretext.name:
             check("loss.name", self.loss.name, self.loss.name == "cross_entropy", "cross_entropy with a pretext")
             check("augmentation.mixup", self.augmentation.mixup, not self.augmentation.mixup, "0 with a pretext")
