@@ -4,9 +4,10 @@
     bw report runs/without_labels
 
 A float and a binary network learn rotations, or labels, and are pruned by rounds with rewinding. Each mask is then
-tried on labels, from the early weights of its own training and from fresh ones, beside a random mask of the same
-density. The bodies that learned are judged by a linear classifier too. Every training sees as many images; about 25
-minutes of one core in all. What is done already is not done again, so the script can be stopped.
+tried on labels, from the early weights of its own training and from fresh ones, those of another seed. Beside them
+stand the mask from labels with the entries of each layer in random order, and a wholly random mask of as many. The
+bodies that learned are judged by a linear classifier too. Every training sees as many images; about 30 minutes of one
+core in all. What is done already is not done again, so the script can be stopped.
 """
 
 import argparse
@@ -46,14 +47,14 @@ stages = [
 """
 
 
-def run(name: str, text: str, given: argparse.Namespace, data: DataSet) -> Path:
+def run(name: str, text: str, given: argparse.Namespace, data: DataSet, seed: int) -> Path:
     """Train by a recipe, go on with it, or leave it as it is if it is done; its folder."""
     folder = Path(given.folder) / name
     results = folder / "results.json"
     if results.is_file() and json.loads(results.read_text())["finished"]:
         return folder
     print(f"--- {name}", flush=True)
-    overrides = (f"data.source={given.source}", f"seed={given.seed}")
+    overrides = (f"data.source={given.source}", f"seed={seed}")
     if (folder / "recipe.toml").is_file():
         resume_run(folder, data=data)
     else:
@@ -74,6 +75,7 @@ def trials(network: str, chains: dict[str, Path], number: int) -> dict[str, str]
         by = f'pruning = {{name = "magnitude", by = "{rounds_of(chain)[number]}", fill = "zero"}}'
         recipes[f"{task}-fresh"] = by
         recipes[f"{task}-early"] = f'{by}\nstart = "{next(chain.glob("*-early"))}"'
+    recipes["shuffled-fresh"] = recipes["labels-fresh"].replace("by =", "shuffle = true, by =")
     recipes["random-fresh"] = (
         f'pruning = {{name = "random", scope = "global", density = {density}, fill = "zero", end = 0}}'
     )
@@ -100,7 +102,9 @@ def main() -> None:
     lines = []
     for network in given.networks:
         chains = {
-            task: run(f"{network}-{task}", "\n".join([NETWORKS[network], settings, rounds, SHARED]), given, few)
+            task: run(
+                f"{network}-{task}", "\n".join([NETWORKS[network], settings, rounds, SHARED]), given, few, given.seed
+            )
             for task, settings in TASKS.items()
         }
         for task, chain in chains.items():
@@ -114,7 +118,8 @@ def main() -> None:
                 )
         for number in TRIED:
             for name, text in trials(network, chains, number).items():
-                lines.append(f"{name}: {share(run(name, text, given, data), 'results.json', 'accuracy')}")
+                folder = run(name, text, given, data, given.seed + 1)
+                lines.append(f"{name}: {share(folder, 'results.json', 'accuracy')}")
     print("\n".join(lines))
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import bitwright as bw
-from bitwright.methods.nas_bnn import KernelMap, StandardisedSign, standardise_filters
+from bitwright.methods.nas_bnn import KernelMap, StandardisedSign, standardise_filters, weight_loss
 from bitwright.methods.react_net import RSign
 from bitwright.nas.evaluate import Evaluator, Latency, accuracy, calibrate
 from bitwright.nas.lesson import SupernetLesson
@@ -172,6 +172,23 @@ def test_students_teach_the_teacher_nothing(net) -> None:
     torch.testing.assert_close(net.blocks[-1].conv2.weight.grad[16:], outer)
 
 
+def test_weight_losses_are_of_the_binary_networks(net) -> None:
+    x, label_loss = torch.randn(8, 1, 16, 16), lambda z: z.square().mean()
+    for candidate in (SPACE.smallest(), SPACE.sample(Random(3))):
+        own = net.extract(candidate)
+        convs = [conv for block in own.blocks for conv in (block.conv1, block.conv2)]
+        for v, conv in zip(net.standardised(candidate), convs, strict=True):
+            torch.testing.assert_close(v, standardise_filters(conv.weight))
+    lesson = SupernetLesson()
+    lesson.networks = 0
+    without = lesson.step(net, net, x, label_loss)[1]
+    net.weight_loss = 0.1
+    added = lesson.step(net, net, x, label_loss)[1] - without
+    expected = sum(weight_loss(v) for v in net.standardised(SPACE.smallest()))
+    assert expected > 0
+    torch.testing.assert_close(added, 0.1 * expected)
+
+
 def test_running_statistics_follow_the_smallest_network_alone(net) -> None:
     x = torch.randn(8, 1, 16, 16)
     before = {name: value.clone() for name, value in net.named_buffers()}
@@ -180,6 +197,8 @@ def test_running_statistics_follow_the_smallest_network_alone(net) -> None:
     net(x)
     assert not torch.equal(net.bn.running_mean[:4], before["bn.running_mean"][:4])
     assert torch.equal(net.bn.running_mean[4:], before["bn.running_mean"][4:])
+    net(x, SPACE.largest(), track=True)
+    assert not torch.equal(net.bn.running_mean[4:], before["bn.running_mean"][4:])
 
 
 def test_calibration_is_the_mean_over_the_batches(net) -> None:
@@ -216,6 +235,9 @@ def test_a_found_network_runs_packed(net, tmp_path) -> None:
 
 
 def test_recipes_name_it() -> None:
-    assert supernet(10, 3, "cifar-small").classifier.out_features == 10
+    net = supernet(10, 3, "cifar-small", weight_loss=0.1)
+    assert net.classifier.out_features == 10 and net.weight_loss == 0.1
+    with pytest.raises(ValueError, match="weight_loss: expected 0 or more"):
+        supernet(10, 3, "cifar-small", weight_loss=-1)
     with pytest.raises(ValueError, match="space: expected one of"):
         supernet(10, 3, "moon")

@@ -65,6 +65,8 @@ def test_channel_scale_has_one_number_a_channel(layer: nn.Module, shape: tuple[i
     x = torch.randn(2, 6, 7, 7) if isinstance(layer, nn.Conv2d) else torch.randn(2, 5)
     y = layer(x)
     assert torch.equal(scale(x, y), y * scale.alpha)
+    start = torch.arange(float(shape[0]))
+    assert torch.equal(ChannelScale(layer, start)(x, y), y * start.view(shape))
 
 
 def test_gate_is_the_formula() -> None:

@@ -109,6 +109,14 @@ def test_seeds_of_one_recipe_are_one_group(tmp_path: Path) -> None:
     assert groups[0].mean(lambda run: run.bytes) is None
 
 
+def test_what_is_switched_off_keeps_no_runs_apart(tmp_path: Path) -> None:
+    off = {"pretext": {"name": "", "area": 0.08}, "train": "all", "start": "", "loss": {"label_smoothing": 0.0}}
+    on = {"pretext": {"name": "rotation", "area": 0.08}}
+    runs = [write_run(tmp_path / f"{i}", seed=i, **recipe) for i, recipe in enumerate([{}, off, on, {"train": "head"}])]
+    groups = group_runs(map(read_run, runs))
+    assert [[run.folder.name for run in group.runs] for group in groups] == [["0", "1"], ["2"], ["3"]]
+
+
 NO_EPOCHS = 'data = {source = "a"}\nnetwork = {name = "b"}\nmethod = {name = "c"}\n'
 
 

@@ -51,7 +51,8 @@ def test_two_and_two_epochs_are_four(more, tmp_path):
 def test_float_networks_are_pruned_too(tmp_path):
     done = run(tmp_path / "run", *CUBIC, 'method={name = "none"}', "epochs=3")
     net = load_model(done.folder).net
-    assert density_of(net) == pytest.approx(0.3, abs=1e-3)
+    assert density_of(net) == done.density == pytest.approx(0.3, abs=1e-3)
+    assert done.layers.keys() == masks_of(net).keys()
 
 
 def test_a_dense_stage_before_a_sparse_one_keeps_its_levels(tmp_path):

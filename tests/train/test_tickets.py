@@ -95,6 +95,19 @@ def test_masks_come_from_dense_networks_too_and_random_ones_need_none(tmp_path):
     assert density_of(load_model(done.folder).net) == pytest.approx(0.3, abs=0.05)
 
 
+def test_shuffled_masks_keep_as_many_weights_of_each_layer_but_others(rounds, tmp_path):
+    recipe, done = rounds
+    ticket = folders(done)["round1"]
+    by = f'pruning={{name="magnitude", by="{ticket}", shuffle=true}}'
+    plain = f'method={{name="{recipe.method.name}"}}'
+    shuffled = train(tiny_recipe(*BASE[:2], plain, by), tmp_path / "run", data=tiny_data(), progress=False)
+    masks, expected = (masks_of(load_model(folder).net) for folder in (shuffled.folder, ticket))
+    assert {name: int(mask.sum()) for name, mask in expected.items()} == {
+        name: int(masks[name].sum()) for name in expected
+    }
+    assert not all(torch.equal(masks[name], expected[name]) for name in expected)
+
+
 def test_a_pruned_network_is_not_taken_for_a_dense_one(rounds, tmp_path):
     recipe, done = rounds
     plain = tiny_recipe(*BASE[:2], f'method={{name="{recipe.method.name}"}}', f"start={folders(done)['round2']}")
@@ -121,6 +134,7 @@ def test_masks_of_other_layers_are_refused(rounds, tmp_path):
         ('[{name="a"}, {name="b", rounds=2}]', "rounds must have a table pruning"),
         ('[{name="b", rounds=2, pruning={name="magnitude", density=0.5}}]', "must have weights to go back to"),
         ('[{name="a"}, {name="b", pruning={by="stage:a", name=""}}]', "a criterion where pruning.by names a network"),
+        ('[{name="a"}, {name="b", pruning={name="magnitude", shuffle=true}}]', "shuffle must be false without"),
         (
             '[{name="a"}, {name="b", pruning={name="magnitude", by="stage:c"}}]',
             "pruning.by must be a stage before this",

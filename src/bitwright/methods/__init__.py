@@ -15,6 +15,7 @@ from bitwright.methods.ftbnn import ftbnn
 from bitwright.methods.ir_net import ir_net
 from bitwright.methods.nas_bnn import nas_bnn
 from bitwright.methods.noisy_supervision import noisy_supervision
+from bitwright.methods.rbnn import rbnn
 from bitwright.methods.rbonn import rbonn
 from bitwright.methods.react_net import react_net
 from bitwright.methods.real_to_binary import real_to_binary
@@ -41,6 +42,7 @@ __all__ = [
     "ir_net",
     "nas_bnn",
     "noisy_supervision",
+    "rbnn",
     "rbonn",
     "react_net",
     "real_to_binary",

@@ -7,8 +7,8 @@ RPReLU and the blocks belong to the network (`zoo.nas_bnn`).
 Deployed: one bit a weight, one real scale a filter, which folds into the batch norm behind; the learned thresholds of
 RSign join the comparison. Nothing is left of maps and standardising.
 
-Checked: the formulas of the authors' code, not its numbers. Ours adds 1e-12 to the variance, where theirs divides by
-zero for a filter of equal weights.
+Checked: numbers of the authors' code, the shared layers of a supernet and a training step of it included. Ours adds
+1e-12 to the variance, where theirs divides by zero for a filter of equal weights.
 
 Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Networks", preprint, 2024
 (arXiv 2408.15484), and the authors' code.
@@ -17,11 +17,12 @@ Reference: Lin et al., "NAS-BNN: Neural Architecture Search for Binary Neural Ne
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ScaledSign
 from bitwright.core.method import Method
-from bitwright.core.standardise import standardise
+from bitwright.core.standardise import along, standardise
 from bitwright.methods.react_net import RSign
 from bitwright.nn.shapes import per_input
 
@@ -91,6 +92,22 @@ class StandardisedSign(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         """Binarize w."""
         return self.sign(standardise_filters(w if self.map is None else self.map(w)))
+
+
+def weight_loss(v: Tensor) -> Tensor:
+    """How far binary weights are from the standardised ones, each filter divided by its mean square.
+
+    mean((b / mean(b^2) - v / mean(v^2))^2) with b = mean(abs(v)) * sign(v), the inner means over each filter. The
+    gradient goes through b, as `StandardisedSign` has it, and its mean; the other term is a constant.
+
+    Shape:
+        v (out, ...), the result is 0-d.
+
+    Args:
+        v: standardised, see `standardise_filters`.
+    """
+    binary, real = (w / w.square().mean(along(w), keepdim=True) for w in (ScaledSign()(v), v.detach()))
+    return F.mse_loss(binary, real)
 
 
 def nas_bnn(kernel_maps: bool = True) -> Method:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bitwright.distill.losses import distributional_loss
+from bitwright.methods.nas_bnn import weight_loss
 from bitwright.nas.supernet import Supernet
 
 
@@ -18,7 +19,8 @@ class SupernetLesson:
     """The loss of four networks, all with weight 1, to be followed by one step of the optimizer.
 
     L = label loss(largest, real weights) + the sum over the smallest and two random networks, with binary weights, of
-    -sum_c softmax(largest)_c * log softmax(network)_c; no gradient reaches the largest one through these.
+    -sum_c softmax(largest)_c * log softmax(network)_c; no gradient reaches the largest one through these. Where the
+    supernet has a factor for it, its `weight_loss`, the weight losses of all convolutions of these three are added.
 
     The random networks are drawn from torch's generator, their channels do not fall.
     """
@@ -40,6 +42,10 @@ class SupernetLesson:
         random, space = Random(int(torch.randint(2**31, ()))), student.space
         teacher = run(x, space.largest(), real=True).float()
         smallest = run(x).float()
-        drawn = [run(x, space.sample(random)).float() for _ in range(self.networks)]
-        losses = [distributional_loss(logits, teacher) for logits in (smallest, *drawn)]
+        drawn = [space.sample(random) for _ in range(self.networks)]
+        logits = [smallest, *(run(x, candidate).float() for candidate in drawn)]
+        losses = [distributional_loss(z, teacher) for z in logits]
+        if student.weight_loss:
+            binary = [v for candidate in (student.smallest, *drawn) for v in student.standardised(candidate)]
+            losses += [student.weight_loss * weight_loss(v) for v in binary]
         return smallest, label_loss(teacher) + torch.stack(losses).sum()

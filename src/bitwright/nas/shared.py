@@ -19,8 +19,8 @@ class SharedConv(nn.Module):
 
     A network with C outputs, C' inputs, k x k kernels and g groups takes
 
-    - the first C filters, and the first C' / fewest groups of their columns;
-    - of these, for the filters of group i, the C'/g that begin at (i mod n) * C'/g, with n = g / fewest groups;
+    - the first C filters;
+    - of their columns, for the filters of group i, the C'/g that begin at (i mod n) * C'/g, where n times C'/g fit in;
     - of the kernels, where k < K, the k x k in the middle, mapped by a learned matrix of their own (`KernelMap`).
 
     Binary weights of whole kernels, k = K > 1, are mapped by another learned matrix; real ones are not. Then all are
@@ -41,7 +41,6 @@ class SharedConv(nn.Module):
     ) -> None:
         super().__init__()
         *smaller, kernel = kernels
-        self.fewest = groups[0]
         self.kernel = kernel
         self.weight = nn.Parameter(torch.empty(outputs, inputs // groups[0], kernel, kernel))
         nn.init.kaiming_uniform_(self.weight, a=sqrt(5))  # as nn.Conv2d
@@ -52,13 +51,12 @@ class SharedConv(nn.Module):
     def part(self, outputs: int, inputs: int, kernel: int, groups: int) -> Tensor:
         """The shared weights that a network takes, (outputs, inputs/groups, kernel, kernel), kernels still unmapped."""
         columns = inputs // groups
-        w = self.weight[:outputs, : inputs // self.fewest]
-        places = groups // self.fewest
-        if places > 1:
-            rows = w.chunk(groups)
-            w = torch.cat([r[:, i % places * columns :][:, :columns] for i, r in enumerate(rows)])
+        places = self.weight.shape[1] // columns
+        w = self.weight[:outputs]
+        if places > 1 and groups > 1:
+            w = torch.cat([rows[:, i % places * columns :][:, :columns] for i, rows in enumerate(w.chunk(groups))])
         border = (self.kernel - kernel) // 2
-        return w[:, :, border : border + kernel, border : border + kernel]
+        return w[:, :columns, border : border + kernel, border : border + kernel]
 
     def mapped(self, outputs: int, inputs: int, kernel: int, groups: int, real: bool = False) -> Tensor:
         """What is standardised and binarized: a network's latent weight. Shape: as `part`."""
@@ -67,9 +65,13 @@ class SharedConv(nn.Module):
             return self.shrink[str(kernel)](w)
         return w if real or self.binary_map is None else self.binary_map(w)
 
+    def standardised(self, outputs: int, inputs: int, kernel: int = 1, groups: int = 1, real: bool = False) -> Tensor:
+        """The real weights, or those that are binarized: `mapped`, then standardised. Shape: as `part`."""
+        return standardise_filters(self.mapped(outputs, inputs, kernel, groups, real))
+
     def forward(self, x: Tensor, outputs: int, kernel: int = 1, groups: int = 1, stride: int = 1, real: bool = False):
         """Convolve x with real or binary weights."""
-        w = standardise_filters(self.mapped(outputs, x.shape[1], kernel, groups, real))
+        w = self.standardised(outputs, x.shape[1], kernel, groups, real)
         return F.conv2d(x, w if real else self.sign(w), None, stride, kernel // 2, groups=groups)
 
 
@@ -158,6 +160,11 @@ class SharedBlock(nn.Module):
         h = self.act1(self.bn1(y, track) + adapt(x, x.shape[1], shape.stride))
         y = self.conv2(self.sign2(h), shape.channels, real=real)
         return self.act2(self.bn2(y, track) + adapt(h, shape.channels, 1))
+
+    def standardised(self, inputs: int, shape: BlockShape) -> tuple[Tensor, Tensor]:
+        """What its two convolutions binarize, see `SharedConv.standardised`, where x has this many channels."""
+        first = self.conv1.standardised(inputs, inputs, shape.kernel, shape.groups)
+        return first, self.conv2.standardised(shape.channels, inputs)
 
 
 def adapt(x: Tensor, outputs: int, stride: int) -> Tensor:

@@ -155,14 +155,19 @@ class Space:
     def sample(self, random: Random) -> Candidate:
         """A random candidate whose channels do not fall, not even in rows that are not used.
 
+        Drawn in the order of the published code, so that the same seed gives the same network.
+
         Args:
             random: Source of the choices.
         """
-        depths = tuple(random.choice(stage.depths) for stage in self.stages)
+        depths: list[int] = []
         rows: list[Row] = []
-        for stage in self._stage_of_rows():
-            rows.append(draw_row(stage, rows[-1].channels if rows else 0, random))
-        return Candidate(depths, tuple(rows))
+        for stage in self.stages:
+            depths.append(random.choice(stage.depths))
+            for _ in range(stage.depths[-1]):
+                rows.append(draw_row(stage, rows[-1].channels if rows else 0, random))
+                random.choice((1,))  # the groups of the 1x1 convolution, of which there is one
+        return Candidate(tuple(depths), tuple(rows))
 
     def count(self, rising: bool = True) -> int:
         """How many networks the space has.

@@ -23,7 +23,7 @@ class Supernet(nn.Module):
     """Every network of a space, with shared weights; made by `supernet`.
 
     Called without a candidate it is its smallest network, whose passes alone the running statistics of batch norm
-    follow. For any other network they are to be taken anew (`evaluate.calibrate`).
+    follow, unless `track` says otherwise. For any other network they are to be taken anew (`evaluate.calibrate`).
 
     Shape:
         x (N, in_channels, H, W), result (N, num_classes).
@@ -32,11 +32,13 @@ class Supernet(nn.Module):
         space: The space.
         num_classes: Outputs.
         in_channels: Of the images.
+        weight_loss: What `SupernetLesson` multiplies the weight losses of its binary networks by.
     """
 
-    def __init__(self, space: Space, num_classes: int, in_channels: int) -> None:
+    def __init__(self, space: Space, num_classes: int, in_channels: int, weight_loss: float = 0.0) -> None:
         super().__init__()
         self.space = space
+        self.weight_loss = weight_loss
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.smallest = space.smallest()
@@ -54,21 +56,35 @@ class Supernet(nn.Module):
         )
         self.classifier = SharedLinear(stages[-1].channels[-1], num_classes)
 
-    def forward(self, x: Tensor, candidate: Candidate | None = None, real: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, candidate: Candidate | None = None, real: bool = False, track: bool | None = None
+    ) -> Tensor:
         """Logits by one of the networks.
 
         Args:
             x: Images.
             candidate: Which; by default the smallest.
             real: Whether its weights are the real ones, standardised. Activations are binary either way.
+            track: Whether running statistics follow this pass; by default they do where no candidate is given.
         """
-        track = candidate is None
+        track = candidate is None if track is None else track
         candidate = self.smallest if candidate is None else candidate
         stem, *shapes = self.space.shapes(candidate)
         x = self.act(self.bn(self.conv(x, stem.channels), track))
         for row, shape in zip(self.space.active(candidate)[1:], shapes, strict=True):
             x = self.blocks[row - 1](x, shape, real, track)
         return self.classifier(x.mean((2, 3)))
+
+    def standardised(self, candidate: Candidate) -> list[Tensor]:
+        """What the convolutions of a candidate's network binarize, each (out, in/groups, k, k), in order.
+
+        Args:
+            candidate: Of the space.
+        """
+        blocks: list[Any] = [self.blocks[row - 1] for row in self.space.active(candidate)[1:]]
+        shapes = pairwise(self.space.shapes(candidate))
+        pairs = zip(blocks, shapes, strict=True)
+        return [v for block, (before, shape) in pairs for v in block.standardised(before.channels, shape)]
 
     @torch.no_grad()
     def extract(self, candidate: Candidate) -> NasBnn:
@@ -109,15 +125,24 @@ def _copy(ours: nn.Module, shared: nn.Module) -> None:
         value.copy_(theirs[name][tuple(slice(n) for n in value.shape)])
 
 
-def supernet(num_classes: int = 1000, in_channels: int = 3, space: str | Mapping[str, Any] = "imagenet") -> Supernet:
+def supernet(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    space: str | Mapping[str, Any] = "imagenet",
+    weight_loss: float = 0.0,
+) -> Supernet:
     """The supernet of a space, for recipes: name = "bitwright.nas.supernet:supernet".
 
     Args:
         num_classes: Outputs.
         in_channels: Of the images.
         space: "imagenet" (published), "cifar", "cifar-small", or a table, see `space.find_space`.
+        weight_loss: Factor of the weight losses in training, 0 or more. The published code has 0.1 as an option that
+            its command leaves off.
 
     Raises:
-        ValueError: There is no such space.
+        ValueError: There is no such space, or the factor is negative.
     """
-    return Supernet(find_space(space), num_classes, in_channels)
+    if weight_loss < 0:
+        raise ValueError(f"weight_loss: expected 0 or more, found {weight_loss}")
+    return Supernet(find_space(space), num_classes, in_channels, weight_loss)

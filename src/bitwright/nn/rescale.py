@@ -53,18 +53,20 @@ def _mean(like: Tensor, out: int, *window: int) -> Tensor:
 
 
 class ChannelScale(nn.Module):
-    """y * alpha with one learned alpha for each output channel, first uniform in [0, 1).
+    """y * alpha with one learned alpha for each output channel, first uniform in [0, 1) unless `start` is given.
 
     Shape:
         x is not used; y (N, out, H', W') or (..., out).
 
     Args:
         layer: nn.Conv2d or nn.Linear, for its width.
+        start: (out,) the first values.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, start: Tensor | None = None) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.rand(per_output(layer)))
+        shape = per_output(layer)
+        self.alpha = nn.Parameter(torch.rand(shape) if start is None else start.view(shape))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Multiply y by alpha."""

@@ -22,6 +22,13 @@ BENCH = "bench.json"  # what `bw bench --json` said of it
 
 _NEEDED = {"accuracy": float, "epochs": int, "seconds": float, "seed": int}
 _WORDS = ("title", "note", "seed", "machine")  # of a recipe, in which runs of one group may differ
+_SWITCHES = {  # empty or 0: the table is off
+    "pretext": "name",
+    "detection": "size",
+    "pruning": "name",
+    "teacher": "source",
+    "bayesian": "layer",
+}
 _ONE_SOURCE = ("cifar10", "cifar100", "mnist")  # kinds of data that are the same in every folder
 
 Row = dict[str, Any]
@@ -195,10 +202,22 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        same = {key: value for key, value in run.recipe.items() if key not in _WORDS}
-        same["data"] = {**same["data"], "source": run.data}
-        groups.setdefault(json.dumps([same, run.epochs], sort_keys=True, default=str), []).append(run)
+        key = json.dumps([_said(run.recipe), run.data, run.epochs], sort_keys=True, default=str)
+        groups.setdefault(key, []).append(run)
     return [Group(tuple(sorted(group, key=lambda run: run.results["seed"]))) for group in groups.values()]
+
+
+def _said(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of the training; what is switched off is left out, since older versions lack some of it."""
+    said: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if key in _WORDS or (key in _SWITCHES and not value.get(_SWITCHES[key])):
+            continue
+        if isinstance(value, Mapping) and key not in ("network", "method"):
+            value = {name: setting for name, setting in value.items() if setting and (key, name) != ("data", "source")}
+        if value and (key, value) != ("train", "all"):
+            said[key] = value
+    return said
 
 
 def method_of(recipe: Mapping[str, Any]) -> str:

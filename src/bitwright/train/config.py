@@ -322,7 +322,7 @@ class Recipe:
         data = self.data if self.data.mean else replace(self.data, mean=mean, std=std)
         options = {**network, **self.network.options}
         bayesian = replace(self.bayesian, images=self.bayesian.images or images)
-        detection = replace(self.detection, classes=self.detection.classes or classes)
+        detection = replace(self.detection, classes=self.detection.classes or classes * bool(self.detection.size))
         network_choice = Choice(self.network.name, options)
         return replace(self, data=data, network=network_choice, bayesian=bayesian, detection=detection)
 

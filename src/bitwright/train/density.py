@@ -8,6 +8,7 @@ from torch import nn
 from bitwright.core.levels import read_levels
 from bitwright.core.masked import Ternary
 from bitwright.nn.layers import BinaryConv2d, BinaryLinear
+from bitwright.sparse.masks import density_of, masks_of
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Density:
     """Shares of ones, in each binary layer by name and in all of them together; of all but zeros where some are zero.
 
     Attributes:
-        total: Over all binarized weights; 1 where there are none.
+        total: Over all these weights; 1 where there are none.
         layers: By module name.
     """
 
@@ -25,6 +26,8 @@ class Density:
 
 def measure_density(net: nn.Module) -> Density:
     """Binarize every layer's weight once and count its ones; weights that stay real are left out.
+
+    Of a network without binary weights, count the weights that its pruned layers keep.
 
     Args:
         net: The network.
@@ -43,4 +46,6 @@ def measure_density(net: nn.Module) -> Density:
             share = (weight != 0).float().mean().item() if zeros else read_levels(weight).density
             layers[name] = share
             ones, weights = ones + share * layer.weight.numel(), weights + layer.weight.numel()
-    return Density(ones / weights if weights else 1.0, layers)
+    if weights:
+        return Density(ones / weights, layers)
+    return Density(density_of(net), {name: kept.float().mean().item() for name, kept in masks_of(net).items()})

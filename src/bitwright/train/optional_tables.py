@@ -35,6 +35,8 @@ class Pruning:
         by: Run folder or `model.safetensors` of a network whose trained weights are judged, before the first step; its
             pruned weights stay pruned, and density 1 takes its masks as they are. In a stage also "stage:NAME". Empty:
             the network's own weights are judged while it trains, and its density falls by the schedule.
+        shuffle: Whether the masks made by another network have their entries in random order within each layer: as
+            many weights of each, but others.
         scope: What competes: all layers together, or each layer's weights; n_of_m has its own groups.
         start: Share of training where the cubic ramp of the density begins.
         end: Share of training where it ends; with 0 all is pruned after the first step.
@@ -48,6 +50,7 @@ class Pruning:
     name: Literal["", "magnitude", "random", "filters", "kernels", "n_of_m"] = ""
     density: float = 1.0
     by: str = ""
+    shuffle: bool = False
     scope: Literal["global", "layer"] = "global"
     start: float = 0.0
     end: float = 0.5
@@ -68,6 +71,7 @@ class Pruning:
             "pruning.end", self.end, self.end == 0 or self.start < self.end <= 1, "0, or after pruning.start, up to 1"
         )
         check("pruning.name", self.name, bool(self.name) or not self.by, "a criterion where pruning.by names a network")
+        check("pruning.shuffle", self.shuffle, bool(self.by) or not self.shuffle, "false without pruning.by")
         check("pruning.start", self.start, self.start >= 0, "0 or more")
         check("pruning.freeze", self.freeze, 0 < self.freeze <= 1, "above 0, up to 1")
         check("pruning.n", self.n, 1 <= self.n <= self.m, "from 1 to pruning.m")

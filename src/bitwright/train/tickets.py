@@ -3,7 +3,7 @@
 from torch import nn
 
 from bitwright.errors import RecipeError
-from bitwright.sparse import choose_masks, pruned_layers, set_masks
+from bitwright.sparse import choose_masks, permute_masks, pruned_layers, set_masks
 from bitwright.train.model_file import load_model
 from bitwright.train.optional_tables import Pruning
 from bitwright.train.pruning import criterion_of, prune_by
@@ -26,6 +26,7 @@ def take_masks(settings: Pruning, net: nn.Module) -> None:
     if not pruned_layers(other.net):
         prune_by(settings, other.net, other.recipe.pretext)
     masks = choose_masks(other.net, criterion_of(settings), settings.density)
+    masks = permute_masks(masks) if settings.shuffle else masks
     try:
         set_masks(net, masks)
     except ValueError as error:
