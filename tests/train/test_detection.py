@@ -15,7 +15,7 @@ from bitwright.data import save_npz
 from bitwright.detection import decode_boxes
 from bitwright.errors import RecipeError
 from bitwright.train import load_model, parse_recipe, predict, train, write_recipe
-from bitwright.train.detection import as_scenes
+from bitwright.train.detection import as_scenes, body_weights, make_detector
 from bitwright.train.optional_tables import Detection
 
 NETWORK = 'network={name="nas_bnn", arch="8 8 12s2 16s2"}'
@@ -110,6 +110,15 @@ def test_the_body_goes_on_from_a_classifier_and_the_heads_are_fresh(tmp_path):
         if not name.endswith(moving):
             torch.testing.assert_close(before[name], after[f"pyramid.net.{name}"])
     assert any(name.startswith("heads.0.classes") for name in after)
+
+
+def test_a_body_without_a_head_gives_all_its_weights():
+    body = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4))
+    net = make_detector(Detection(8, levels=1, classes=2), body, 1)
+    given = {name: value + 1 for name, value in body.state_dict().items()}
+    found = body_weights(net, given)
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(found[f"pyramid.net.{name}"], value) for name, value in given.items())
 
 
 def test_the_network_has_the_maps_the_recipe_names(tmp_path):

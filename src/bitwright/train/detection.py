@@ -91,5 +91,14 @@ def body_weights(net: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor
         tensors: The state of a network like its body. Its head is left out: a detector does not read it.
     """
     body = net.get_submodule(BODY.removesuffix("."))
-    rest = {n: v for n, v in net.state_dict().items() if not n.startswith(BODY) or in_head(body, n.removeprefix(BODY))}
-    return rest | {f"{BODY}{name}": value for name, value in tensors.items() if not in_head(body, name)}
+    own = net.state_dict()
+    taken = {f"{BODY}{name}": value for name, value in tensors.items() if not _in_head(body, name)}
+    left = [name for name in own if not name.startswith(BODY) or _in_head(body, name.removeprefix(BODY))]
+    return {name: own[name] for name in left} | taken
+
+
+def _in_head(body: nn.Module, name: str) -> bool:
+    try:
+        return in_head(body, name)
+    except ValueError:  # it has none
+        return False
