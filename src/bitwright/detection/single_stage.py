@@ -21,6 +21,8 @@ PRIOR = 0.01  # what fresh weights say of each class: that it is not there
 class DetectionHead(nn.Module):
     """The part for one level: batch norm, `depth` times a convolution, batch norm and RPReLU, then two predictors.
 
+    These read the result together with what the first convolution read, so that what a sign leaves out is not lost.
+
     Shape:
         x (N, channels, H, W); results (N, classes, H, W) and (N, 4, H, W).
 
@@ -33,19 +35,21 @@ class DetectionHead(nn.Module):
 
     def __init__(self, channels: int, classes: int, width: int, depth: int) -> None:
         super().__init__()
-        steps: list[nn.Module] = [nn.BatchNorm2d(channels)]  # so that a sign says something of any network's maps
+        self.norm = nn.BatchNorm2d(channels)  # so that a sign says something of any network's maps
+        steps: list[nn.Module] = []
         for inputs in (channels, *[width] * (depth - 1)):
             steps += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), RPReLU(width)]
         self.body = nn.Sequential(*steps)
-        self.classes = nn.Conv2d(width, classes, 1)
-        self.boxes = nn.Conv2d(width, 4, 1)
+        self.classes = nn.Conv2d(channels + width, classes, 1)
+        self.boxes = nn.Conv2d(channels + width, 4, 1)
         nn.init.normal_(self.classes.weight, std=0.01)
         assert self.classes.bias is not None
         nn.init.constant_(self.classes.bias, -log((1 - PRIOR) / PRIOR))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the classes, and the distances."""
-        x = self.body(x)
+        x = self.norm(x)
+        x = torch.cat([x, self.body(x)], 1)
         return self.classes(x), self.boxes(x)
 
 
