@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright import distill, methods, pretext, sparse, uncertainty, zoo
+    from bitwright import detection, distill, methods, pretext, sparse, uncertainty, zoo
     from bitwright.core.hooks import after_step, penalty, set_progress
     from bitwright.core.levels import check_binarizer
     from bitwright.errors import BitwrightError, DataError, FormatError, LoweringError
@@ -29,6 +29,7 @@ __all__ = [
     "check_binarizer",
     "count",
     "count_by_rules",
+    "detection",
     "distill",
     "export",
     "load",
@@ -62,7 +63,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bitwright")
-    if name in ("distill", "methods", "pretext", "sparse", "uncertainty", "zoo"):
+    if name in ("detection", "distill", "methods", "pretext", "sparse", "uncertainty", "zoo"):
         return import_module(f"bitwright.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'bitwright' has no attribute {name!r}")

@@ -62,7 +62,7 @@ def test_the_contrast_is_of_first_views_with_what_the_slow_copy_says_of_second_o
     expected = F.cross_entropy(queue_logits(same.net(x[:4]), keys, queue, 0.2), torch.zeros(4, dtype=torch.int64))
     torch.testing.assert_close(step(made, x), expected)
     step(made, x)
-    assert torch.equal(made._momentum.queue[-8:-4], keys)
+    assert torch.equal(made._training.momentum.queue[-8:-4], keys)
 
 
 def test_a_guided_student_sees_one_view_and_needs_no_copy():
@@ -72,7 +72,9 @@ def test_a_guided_student_sees_one_view_and_needs_no_copy():
     loss = step(made, x)
     torch.testing.assert_close(loss, guided_loss(same(x[:4]), teacher(x[:4]), 0.2))
     loss.backward()
-    assert made._momentum is None and math.isnan(made._training.accuracy) and made._training.loss == loss.item()
+    assert (
+        made._training.momentum is None and math.isnan(made._training.value) and made._training.mean_loss == loss.item()
+    )
     assert all(torch.equal(before[name], value) for name, value in made._teacher.net.state_dict().items())
     assert all(parameter.grad is None for parameter in made._teacher.net.parameters())
 

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from bitwright.report.runs import method_of
 from bitwright.train import DEMO, Recipe, is_search, read_recipe, read_search, write_recipe
 from bitwright.train.augment import Targets
 from bitwright.train.batches import TrainingBatches
-from bitwright.train.catalogue import build_network
+from bitwright.train.catalogue import accepted_options, build_network
+from bitwright.train.detection import as_scenes
 from bitwright.train.model_file import TrainedModel, load_start, save_model
 from bitwright.train.optim import lr_factor, make_optimizer
-from bitwright.train.pretext import read_logits
+from bitwright.train.questions import asked_in_training
 from bitwright.train.run import resolve_recipe
 from bitwright.train.teacher import make_teacher
 
@@ -50,18 +52,21 @@ def _noise(channels: int, size: int) -> DataSet:
 
 @pytest.mark.parametrize("path", [DEMO, *RECIPES], ids=_name)
 def test_every_recipe_takes_a_step_in_every_stage(path, tmp_path):
-    recipe = read_recipe(path, overrides=("network.width=8", "data.held_out=0", "data.samples=0"))
+    width = accepted_options(read_recipe(path).network, {"width": 8})
+    small = (f"network.{key}={value}" for key, value in width.items())
+    recipe = read_recipe(path, overrides=(*small, "data.held_out=0", "data.samples=0"))
     assert recipe.title and recipe.data.source and 0 <= (recipe.published or 0) <= 1
-    data = _noise(3, 32) if recipe.data.source.startswith("cifar") else _noise(1, 28)
+    images = _noise(3, 32) if recipe.data.source.startswith("cifar") else _noise(1, 28)
     for name, stage in _stages(recipe):
         source = stage.teacher.source.replace("stage:", f"{tmp_path}/")
+        data = as_scenes(replace(stage.detection, scenes=4, test_scenes=1), images)
         stage = resolve_recipe(replace(stage, teacher=replace(stage.teacher, source=source)), data)
         rates = [lr_factor(stage.schedule, epoch, stage.epochs) for epoch in range(stage.epochs)]
         assert max(rates) == 1 and min(rates) > 0
         assert all(epoch < stage.epochs for epoch in stage.schedule.milestones)
         net = build_network(stage)
         if stage.start.startswith("stage:"):  # what `bw import` brings is not at hand here
-            load_start(net, stage.start.replace("stage:", f"{tmp_path}/"), stage.pretext)
+            load_start(net, stage.start.replace("stage:", f"{tmp_path}/"), stage.pretext, stage.detection)
         _step(net, stage, data)
         (tmp_path / name).mkdir()
         save_model(TrainedModel(net, stage, data.shape, data.label_names), tmp_path / name / "model.safetensors")
@@ -106,8 +111,12 @@ def _step(net: torch.nn.Module, stage: Recipe, data: DataSet) -> None:
 
 
 def _loss(net: torch.nn.Module, stage: Recipe, x: torch.Tensor, targets: Targets) -> torch.Tensor:
-    def label_loss(outputs: torch.Tensor) -> torch.Tensor:
-        return targets.loss(read_logits(stage.pretext, outputs), stage.loss)
+    question = asked_in_training(stage, net)
+    x, right = question.show(net, x, targets)
+
+    def label_loss(outputs: Any) -> torch.Tensor:
+        assert right is not None
+        return question.loss(outputs, right)
 
     teacher = make_teacher(stage.teacher, stage.data)
     return label_loss(net(x)) if teacher is None else teacher.step(net, net, x, label_loss)[1]
@@ -121,7 +130,8 @@ def test_recipes_of_runs_are_still_read(path):
 @pytest.mark.parametrize("path", RECIPES, ids=_name)
 def test_recipes_lie_where_their_method_says(path):
     method = _method(read_recipe(path))
-    comparison = path.parent.name in ("domains", "domains_long", "s2_bnn")  # of several methods, or of losses
+    several = ("detection", "domains", "domains_long", "s2_bnn")  # methods, or losses, or questions
+    comparison = path.parent.name in several
     assert comparison or path.parent.name == ("float" if method == "none" else method)
     assert f"`{_name(path)}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
 

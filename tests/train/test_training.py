@@ -186,7 +186,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 
 def test_a_budget_that_is_kept_comes_before_accuracy():
     task = Task(tiny_recipe(), torch.nn.Linear(1, 1))
-    task._validation.images, task._validation._correct = 10, 9.0
+    task._validation.images, task._validation._right = 10, 9.0
     assert task._score(0.0) == pytest.approx(0.9) and task._score(0.1) == pytest.approx(-0.1)
 
 

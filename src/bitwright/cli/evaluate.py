@@ -9,7 +9,8 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from bitwright.cli.arguments import Folder, Json, NetworkFile
-from bitwright.cli.networks import EngineName, labelled_images, open_network
+from bitwright.cli.boxes import finds_boxes, judge_boxes
+from bitwright.cli.networks import EngineName, Network, labelled_images, open_network
 from bitwright.cli.output import count, need, only_json, percent, print_json, print_table
 from bitwright.errors import DataError
 from bitwright.ir.parts import parts_of_graph
@@ -29,7 +30,7 @@ def evaluate(
     engine: EngineName = "native",
     json: Json = False,
 ) -> None:
-    """Measure the accuracy of a packed file on a data set.
+    """Measure the accuracy of a packed file on a data set; of a detector, average precision on scenes made of it.
 
     With --json, and of the file: the bits that a binary weight takes, and `counted`, what `bw inspect --rules` shows.
 
@@ -40,7 +41,8 @@ def evaluate(
     Args:
         file: The packed network, exported for pixels.
         data: The data set, KIND:PATH.
-        run: A run folder: compare each prediction with that of the trained network in it (needs PyTorch).
+        run: A run folder: compare each prediction with that of the trained network in it (needs PyTorch). A detector
+            needs it, as the recipe in it says what scenes are like.
         split: Which part of the data set.
         threads: How many threads run the network.
         batch: Images in one call.
@@ -53,27 +55,30 @@ def evaluate(
         need("torch", "train", "bw eval --run")
     with only_json(json):
         network = open_network(file, threads=threads, engine=engine)
-        images, labels = labelled_images(data, split, network)
-        start = time.perf_counter()
-        logits = network.predict(images, batch)
-        seconds = time.perf_counter() - start
-        result: dict[str, Any] = {
-            "accuracy": float((logits.argmax(1) == labels).mean()),
-            "images": len(images),
-            "bytes": file.stat().st_size,
-            "images_per_s": len(images) / seconds,
-            "threads": threads,
-            "batch": batch,
-            "engine": engine,
-        }
-        if run is not None:
-            result["trained"] = compare(_trained_logits(run, images, logits.shape[1]), logits, labels)
+        judge = judge_boxes if finds_boxes(network) else _judge_classes
+        settings = {"bytes": file.stat().st_size, "threads": threads, "batch": batch, "engine": engine}
+        result = judge(network, data, split, run, batch) | settings
     if json:
         size = summarize(network.graph, result["bytes"]).totals
         counted = asdict(apply_rules(parts_of_graph(network.graph)))
         print_json({**result, "bits_per_weight": size.bits_per_weight, "counted": counted})
     else:
         _show(f"{file} on {data} ({split})", result)
+
+
+def _judge_classes(network: Network, data: str, split: str, run: Path | None, batch: int) -> dict[str, Any]:
+    images, labels = labelled_images(data, split, network)
+    start = time.perf_counter()
+    logits = network.predict(images, batch)
+    seconds = time.perf_counter() - start
+    result = {
+        "accuracy": float((logits.argmax(1) == labels).mean()),
+        "images": len(images),
+        "images_per_s": len(images) / seconds,
+    }
+    if run is not None:
+        result["trained"] = compare(_trained_logits(run, images, logits.shape[1]), logits, labels)
+    return result
 
 
 def compare(trained: np.ndarray, packed: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -123,18 +128,20 @@ def _trained_logits(run: Path, images: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _show(title: str, result: dict[str, Any]) -> None:
+    figure = result.get("figure", "accuracy")
     rows = [
-        ["accuracy of the packed file", percent(result["accuracy"])],
+        [f"{figure} of the packed file", percent(result["accuracy"])],
         ["images", count(result["images"])],
         ["images a second", count(result["images_per_s"])],
     ]
-    trained = result.get("trained")
-    if trained is not None:
-        rows.append(["accuracy of the trained network", percent(trained["accuracy"])])
-        rows.append(["predictions that agree", f"{count(trained['agreeing'])} of {count(result['images'])}"])
-        rows.append(["largest difference of a logit", f"{trained['largest_difference']:.3g}"])
+    trained = result.get("trained", {})
+    if trained:
+        rows.append([f"{figure} of the trained network", percent(trained["accuracy"])])
+        if "agreeing" in trained:
+            rows.append(["predictions that agree", f"{count(trained['agreeing'])} of {count(result['images'])}"])
+        rows.append(["largest difference of an output", f"{trained['largest_difference']:.3g}"])
     print_table(title, ["", ""], rows)
-    if trained is not None and trained["differing"]:
+    if trained.get("differing"):
         columns = ["image", "label", "trained", "packed", "margin"]
         cells = [[str(d[key]) for key in columns[1:4]] + [f"{d['margin']:.3g}"] for d in trained["differing"]]
         rows = [[str(d["index"]), *cell] for d, cell in zip(trained["differing"], cells, strict=True)]

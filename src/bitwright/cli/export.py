@@ -119,7 +119,7 @@ def spread(items: np.ndarray, most: int) -> np.ndarray:
 
 
 def example_images(model: "TrainedModel") -> np.ndarray:
-    """Test images of the data set that a network was trained on, or noise where they are not to be had.
+    """Test images of the data set that a network was trained on, or scenes of them; noise where there are none.
 
     Shape:
         output: (N, H, W, C) uint8.
@@ -128,10 +128,12 @@ def example_images(model: "TrainedModel") -> np.ndarray:
         model: The network with its recipe.
     """
     from bitwright.data import load_dataset
+    from bitwright.train.detection import as_scenes
 
     data = model.recipe.data
     try:
-        images = spread(load_dataset(data.source, "test", size=data.size or None).test_images, EXAMPLES)
+        found = as_scenes(model.recipe.detection, load_dataset(data.source, "test", size=data.size or None))
+        images = spread(found.test_images, EXAMPLES)
     except DataError:
         images = np.empty((0, *model.shape), np.uint8)
     if len(images) and images.shape[1:] == model.shape:

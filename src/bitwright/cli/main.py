@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bitwright.cli.bench import bench
 from bitwright.cli.demo import demo
+from bitwright.cli.detect import detect
 from bitwright.cli.evaluate import evaluate
 from bitwright.cli.export import export
 from bitwright.cli.import_ import import_weights
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "eval": evaluate,
     "run": run,
+    "detect": detect,
     "inspect": inspect_file,
     "bench": bench,
     "methods": methods,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,12 +22,12 @@ class Network:
     Args:
         path: The file.
         graph: What it holds.
-        run: Pixels or real numbers in, logits out.
+        run: Pixels or real numbers in, logits out, or several tensors by name.
     """
 
     path: Path
     graph: ops.Graph
-    run: Callable[[np.ndarray], np.ndarray]
+    run: Callable[[np.ndarray], Any]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -69,10 +69,25 @@ class Network:
         """
         if OUTPUTS in self.graph.meta:
             found = self.graph.meta[OUTPUTS].replace("\n", ", ")
-            raise BitwrightError(f"{self.path} returns {found}, expected logits. Run it from Python: bw.load(path)(x).")
+            raise BitwrightError(f"{self.path} returns {found}, expected logits. Try bw detect, or bw.load(path)(x).")
+        return np.concatenate(self._run_in_parts(images, batch)).reshape(len(images), -1)
+
+    def predict_maps(self, images: np.ndarray, batch: int) -> dict[str, np.ndarray]:
+        """Each output of many images, of a network that returns several.
+
+        Shape:
+            images: (N, H, W, C) uint8; outputs: (N, ...) float32.
+
+        Args:
+            images: The pixels.
+            batch: How many images go through in one call.
+        """
+        parts = self._run_in_parts(images, batch)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run_in_parts(self, images: np.ndarray, batch: int) -> list[Any]:
         parts = (images[start : start + batch] for start in range(0, len(images), batch))
-        logits = np.concatenate([self.run(np.ascontiguousarray(part.transpose(0, 3, 1, 2))) for part in parts])
-        return logits.reshape(len(images), -1)
+        return [self.run(np.ascontiguousarray(part.transpose(0, 3, 1, 2))) for part in parts]
 
 
 def open_network(path: Path, *, threads: int = 1, engine: EngineName = "native", isa: str | None = None) -> Network:

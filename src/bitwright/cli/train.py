@@ -53,7 +53,7 @@ def train(
         print_json(asdict(result))
         return
     rows = [
-        ["accuracy on the test images", percent(result.accuracy)],
+        [f"{result.figure} on the test images", percent(result.accuracy)],
         ["test images", count(result.images)],
         ["epoch kept", f"{result.epoch} of {result.epochs}"],
         ["density", percent(result.density)],

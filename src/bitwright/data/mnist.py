@@ -44,7 +44,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(
             f"{path}: {data.size} bytes of data where its header says {shape}. Get a fresh copy from {PAGE}."
         )
-    return data.reshape(shape)
+    return data.reshape(shape).copy()  # what a file's bytes hold cannot be written to, which torch minds
 
 
 def _find(folder: Path, name: str) -> Path:

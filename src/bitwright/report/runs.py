@@ -22,7 +22,13 @@ BENCH = "bench.json"  # what `bw bench --json` said of it
 
 _NEEDED = {"accuracy": float, "epochs": int, "seconds": float, "seed": int}
 _WORDS = ("title", "note", "seed", "machine")  # of a recipe, in which runs of one group may differ
-_SWITCHES = {"pretext": "name", "pruning": "name", "teacher": "source", "bayesian": "layer"}  # empty: the table is off
+_SWITCHES = {  # empty or 0: the table is off
+    "pretext": "name",
+    "detection": "size",
+    "pruning": "name",
+    "teacher": "source",
+    "bayesian": "layer",
+}
 _ONE_SOURCE = ("cifar10", "cifar100", "mnist")  # kinds of data that are the same in every folder
 
 Row = dict[str, Any]
@@ -71,8 +77,10 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What the network's outputs say: the pretext of the last stage, "labels" where there is none."""
+        """What the network's outputs say: "detection", the pretext of the last stage, or "labels"."""
         last = self.recipe["stages"][-1] if self.recipe.get("stages") else {}
+        if {**self.recipe.get("detection", {}), **last.get("detection", {})}.get("size"):
+            return "detection"
         return {**self.recipe.get("pretext", {}), **last.get("pretext", {})}.get("name") or "labels"
 
     @property

@@ -44,7 +44,7 @@ class TrainingBatches:
 
     Args:
         images: (N, H, W, C) uint8.
-        labels: (N,) int64.
+        labels: (N,) int64, or of scenes (N, objects, 5) float32, see `detection.as_scenes`.
         data: Normalisation.
         augmentation: What happens to the images.
         batch: Images in a batch.
@@ -100,7 +100,7 @@ class EvaluationBatches:
 
     Args:
         images: (N, H, W, C) uint8.
-        labels: (N,) int64.
+        labels: (N,) int64, or of scenes (N, objects, 5) float32, see `detection.as_scenes`.
         data: Normalisation.
         batch: Images in a batch.
         device: Where the images are kept.

@@ -13,6 +13,7 @@ from bitwright.errors import RecipeError
 from bitwright.nn.convert import binarize
 from bitwright.train.bayesian import make_bayesian_by
 from bitwright.train.config import Recipe
+from bitwright.train.detection import make_detector
 from bitwright.train.init import INITIALIZERS
 from bitwright.train.optional_tables import Choice
 from bitwright.train.pretext import take_head
@@ -118,6 +119,7 @@ def build_network(recipe: Recipe) -> nn.Module:
     net = make_network(recipe.network)
     take_head(recipe.pretext, net)
     INITIALIZERS[recipe.init](net)
+    net = make_detector(recipe.detection, net, len(recipe.data.mean))
     return make_bayesian_by(recipe.bayesian, prune_by(recipe.pruning, _binarized(recipe, net), recipe.pretext))
 
 

@@ -11,7 +11,18 @@ from typing import Any, Literal
 
 from bitwright.errors import RecipeError
 from bitwright.train.bayesian import NOT_BAYESIAN, BayesianLayer
-from bitwright.train.optional_tables import ALONE, DENSE, LABELS, Choice, Pretext, Pruning, Teaching, check
+from bitwright.train.optional_tables import (
+    ALONE,
+    CLASSIFIED,
+    DENSE,
+    LABELS,
+    Choice,
+    Detection,
+    Pretext,
+    Pruning,
+    Teaching,
+    check,
+)
 from bitwright.train.rounds import STAGE, write_out
 from bitwright.train.toml_form import apply_overrides, build, merge, parse, read_tables, write
 
@@ -207,6 +218,7 @@ class Recipe:
         augmentation: Augmentation.
         loss: Loss.
         pretext: What is learned in place of the labels.
+        detection: What is found in scenes of several objects, likewise.
         pruning: Which weights are pruned while training.
         teacher: A trained network to learn from.
         bayesian: A layer that becomes Bayesian while all others are frozen.
@@ -235,6 +247,7 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
     pretext: Pretext = LABELS
+    detection: Detection = CLASSIFIED
     pruning: Pruning = DENSE
     teacher: Teaching = ALONE
     bayesian: BayesianLayer = NOT_BAYESIAN
@@ -246,11 +259,16 @@ class Recipe:
         check("paper", self.paper, figure is None or bool(self.paper), "the source of what is published")
         check("epochs", self.epochs, self.epochs >= 1, "1 or more")
         check("batch", self.batch, self.batch >= 2, "2 or more, since batch norm needs two images")
-        tapped = bool(self.teacher.features) and self.machine.compile
-        check("machine.compile", True, not tapped, "false where teacher.features are matched")
+        tapped = bool(self.teacher.features or self.detection.size) and self.machine.compile
+        check("machine.compile", True, not tapped, "false where teacher.features are matched, or things detected")
         if self.pretext.name:
             check("loss.name", self.loss.name, self.loss.name == "cross_entropy", "cross_entropy with a pretext")
             check("augmentation.mixup", self.augmentation.mixup, not self.augmentation.mixup, "0 with a pretext")
+        if self.detection.size:
+            check("pretext.name", self.pretext.name, not self.pretext.name, "empty where things are detected")
+            check("teacher.source", self.teacher.source, not self.teacher.source, "empty where things are detected")
+            check("augmentation", self.augmentation, self.augmentation == Augmentation(), "empty with detection.size")
+            check("train", self.train, self.train == "all", "all where things are detected")
         check("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         check("schedule.warmup", self.schedule.warmup, self.schedule.warmup < self.epochs, "fewer than epochs")
         reached = self.pruning.falling * self.epochs <= self.epochs - 1
@@ -289,19 +307,24 @@ class Recipe:
         """Where trained networks come from, by key; some are empty."""
         return {"start": self.start, "teacher.source": self.teacher.source, "pruning.by": self.pruning.by}
 
-    def resolve(self, *, mean: tuple[float, ...], std: tuple[float, ...], images: int = 0, **network: Any) -> "Recipe":
+    def resolve(
+        self, *, mean: tuple[float, ...], std: tuple[float, ...], images: int = 0, classes: int = 0, **network: Any
+    ) -> "Recipe":
         """The same recipe with what the data set decides written out.
 
         Args:
             mean: Of each channel, for a recipe that leaves it open.
             std: Of each channel, likewise.
             images: Training images, for a Bayesian layer whose table leaves them open.
+            classes: Of what is detected, likewise.
             network: Keyword arguments of the network, such as `num_classes`, that hold where the recipe has none.
         """
         data = self.data if self.data.mean else replace(self.data, mean=mean, std=std)
         options = {**network, **self.network.options}
         bayesian = replace(self.bayesian, images=self.bayesian.images or images)
-        return replace(self, data=data, network=Choice(self.network.name, options), bayesian=bayesian)
+        detection = replace(self.detection, classes=self.detection.classes or classes * bool(self.detection.size))
+        network_choice = Choice(self.network.name, options)
+        return replace(self, data=data, network=network_choice, bayesian=bayesian, detection=detection)
 
 
 def parse_recipe(text: str, *, overrides: tuple[str, ...] = (), where: str = "recipe") -> Recipe:

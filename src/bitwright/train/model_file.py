@@ -13,7 +13,8 @@ from bitwright.errors import RunError
 from bitwright.pretext.heads import in_head
 from bitwright.train.catalogue import build_network
 from bitwright.train.config import Recipe, parse_recipe, write_recipe
-from bitwright.train.optional_tables import LABELS, Pretext
+from bitwright.train.detection import body_weights
+from bitwright.train.optional_tables import CLASSIFIED, LABELS, Detection, Pretext
 from bitwright.train.weights import MODEL as MODEL
 from bitwright.train.weights import Weights, read_weights
 
@@ -87,24 +88,28 @@ def load_model(path: str | Path) -> TrainedModel:
     return TrainedModel(net.eval(), recipe, (height, width, channels), tuple(json.loads(about["label_names"])))
 
 
-def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS) -> None:
+def load_start(net: nn.Module, path: str | Path, pretext: Pretext = LABELS, detection: Detection = CLASSIFIED) -> None:
     """Fill a network with weights trained before: of a float network, or of an earlier stage.
 
     What the method adds to a layer may be missing in the file, and what another method added there is left out. After
-    another pretext the body alone takes its weights; the head keeps the fresh ones that it has.
+    another pretext the body alone takes its weights; the head keeps the fresh ones that it has. So does the body of a
+    detector, after anything but detection.
 
     Args:
         net: The network; it receives the weights.
         path: A file of weights, or a run folder that holds one: see `weights.read_weights`.
         pretext: What the network is going to learn.
+        detection: What it is going to find.
 
     Raises:
         RunError: If there is no such file, or its weights do not fit.
     """
     weights = read_weights(path)
     tensors, about = weights.tensors, weights.about
-    learned = parse_recipe(about["recipe"], where=f"the recipe in {path}").pretext if "recipe" in about else pretext
-    if learned.name != pretext.name:
+    before = parse_recipe(about["recipe"], where=f"the recipe in {path}") if "recipe" in about else None
+    if detection.size and not (before and before.detection.size):
+        tensors = body_weights(net, tensors)
+    elif before and before.pretext.name != pretext.name:
         head = {name: value for name, value in net.state_dict().items() if in_head(net, name)}
         tensors = {name: value for name, value in tensors.items() if not in_head(net, name)} | head
     own = net.state_dict()

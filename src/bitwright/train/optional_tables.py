@@ -1,4 +1,4 @@
-"""Tables that most recipes do without: pruning, a teacher, a pretext task. And what all tables are made of."""
+"""Tables that most recipes do without: pruning, a teacher, a pretext, detection. And what all tables are made of."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -173,4 +173,47 @@ class Pretext:
             check(f"pretext.{key}", getattr(self, key), 0 <= getattr(self, key) <= 1, "from 0 to 1")
 
 
-DENSE, ALONE, LABELS = Pruning(), Teaching(), Pretext()
+@dataclass(frozen=True)
+class Detection:
+    """What is found in rendered scenes, see `bitwright.detection`: the network becomes the body of a detector.
+
+    Attributes:
+        size: Side of a scene in pixels; 0: nothing is to be found, the labels are learned.
+        scenes: Training scenes, made of the training images.
+        test_scenes: Test scenes, made of the test images.
+        objects: The fewest and the most objects of a scene.
+        scale: The smallest and the largest factor of an object's size.
+        clutter: Pieces of other images in a scene.
+        seed: Of the scenes, whatever the seed of the run.
+        maps: Modules of the network whose maps are taken; empty: the last ones of the smallest resolutions.
+        levels: How many resolutions.
+        width: Channels of the convolutions in the detector's heads.
+        depth: How many of them a head has.
+        classes: How many; 0 for those of the data set.
+    """
+
+    size: int = 0
+    scenes: int = 2000
+    test_scenes: int = 500
+    objects: tuple[int, ...] = (1, 4)
+    scale: tuple[float, ...] = (0.5, 1.25)
+    clutter: int = 8
+    seed: int = 0
+    maps: tuple[str, ...] = ()
+    levels: int = 2
+    width: int = 64
+    depth: int = 1
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("size", "clutter", "seed", "classes"):
+            check(f"detection.{key}", getattr(self, key), getattr(self, key) >= 0, "0 or more")
+        for key in ("scenes", "test_scenes", "levels", "width", "depth"):
+            check(f"detection.{key}", getattr(self, key), getattr(self, key) >= 1, "1 or more")
+        for key, least in (("objects", 1), ("scale", 1e-6)):
+            ends = getattr(self, key)
+            rising = len(ends) == 2 and least <= ends[0] <= ends[1]
+            check(f"detection.{key}", ends, rising, "two rising numbers, from 1 on" if least == 1 else "two above 0")
+
+
+DENSE, ALONE, LABELS, CLASSIFIED = Pruning(), Teaching(), Pretext(), Detection()

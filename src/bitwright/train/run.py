@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 
 from bitwright.data import DataSet, load_dataset
 from bitwright.data.pixels import measure_pixels
@@ -25,6 +26,7 @@ from bitwright.train.batches import EvaluationBatches, TrainingBatches
 from bitwright.train.catalogue import accepted_options, build_network
 from bitwright.train.config import Data, Recipe, write_recipe
 from bitwright.train.density import measure_density
+from bitwright.train.detection import as_scenes
 from bitwright.train.diagnostics import LayerRow
 from bitwright.train.folder import (
     BEST,
@@ -41,6 +43,7 @@ from bitwright.train.folder import (
 )
 from bitwright.train.model_file import MODEL, TrainedModel, load_start, save_model
 from bitwright.train.pretext import answers
+from bitwright.train.questions import asked_in_judging
 from bitwright.train.task import Row, Task, judge
 from bitwright.train.tickets import take_masks
 
@@ -52,7 +55,8 @@ class RunResult:
     Attributes:
         folder: The run folder.
         model: Path of `model.safetensors`.
-        accuracy: Share of the test images that the kept weights classify rightly.
+        accuracy: Share of the test images that the kept weights classify rightly, or what `figure` says.
+        figure: What that is: "accuracy", or of a detector "mean AP at IoU 0.5".
         images: Number of test images.
         epoch: Epoch (counted from 1) whose weights were kept.
         epochs: Epochs done.
@@ -65,6 +69,7 @@ class RunResult:
     folder: Path
     model: Path
     accuracy: float
+    figure: str
     images: int
     epoch: int
     epochs: int
@@ -101,19 +106,20 @@ def train(
     folder = Path(folder)
     prepare_folder(folder, resume=resume)
     data = load_dataset(recipe.data.source, size=recipe.data.size or None) if data is None else data
+    data = as_scenes(recipe.detection, data)
     recipe = resolve_recipe(recipe, data)
     log = Log(folder, echo=progress)
     with _threads(recipe.machine.threads), _quiet():
         torch.manual_seed(recipe.seed)
         net = build_network(recipe)
         if recipe.start and not resume:
-            load_start(net, recipe.start, recipe.pretext)
+            load_start(net, recipe.start, recipe.pretext, recipe.detection)
         if not resume:
             take_masks(recipe.pruning, net)
         write_whole(folder / RECIPE, write_recipe(recipe))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _log_start(log, recipe, net, device, resume=resume)
-        task = Task(recipe, net, report=lambda epochs, layers: _report(folder, log, epochs, layers, recipe.epochs))
+        task = Task(recipe, net, report=lambda epochs, layers: _report(folder, log, epochs, layers, recipe))
         _fit(task, folder, data, device, resume=resume, stop_after=stop_after, bar=progress and sys.stdout.isatty())
         return _conclude(task, folder, data, device, log)
 
@@ -145,14 +151,15 @@ def resolve_recipe(recipe: Recipe, data: DataSet) -> Recipe:
         network = replace(taught, options=accepted_options(taught, facts) | taught.options)
         recipe = replace(recipe, teacher=replace(recipe.teacher, network=network))
     images = samples or count - held
-    return recipe.resolve(mean=mean, std=std, images=images, **accepted_options(recipe.network, facts))
+    options = accepted_options(recipe.network, facts)
+    return recipe.resolve(mean=mean, std=std, images=images, classes=len(data.label_names), **options)
 
 
-def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256) -> np.ndarray:
+def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256) -> Any:
     """Logits of a network in eval mode, which is the deployed arithmetic, with pixels normalised as in training.
 
     Shape:
-        images: (N, H, W, C) uint8; output: (N, classes) float32.
+        images: (N, H, W, C) uint8; output: (N, classes) float32, or of a detector a dict of its maps.
 
     Args:
         net: The network; it is left in eval mode.
@@ -164,7 +171,14 @@ def predict(net: nn.Module, images: np.ndarray, data: Data, *, batch: int = 256)
     device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
     batches = EvaluationBatches(images, np.zeros(len(images), np.int64), data, batch=batch, device=device)
     with torch.inference_mode():
-        return np.concatenate([net(x).float().cpu().numpy() for x, _ in batches])
+        parts = [net(x) for x, _ in batches]
+    if isinstance(parts[0], dict):
+        return {name: _array([maps[name] for maps in parts]) for name in parts[0]}
+    return _array(parts)
+
+
+def _array(parts: list[Tensor]) -> np.ndarray:
+    return torch.cat(parts).float().cpu().numpy()
 
 
 def hold_out(recipe: Recipe, data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -239,13 +253,14 @@ def _conclude(task: Task, folder: Path, data: DataSet, device: torch.device, log
     task.net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
     net = task.net.to(device).eval()
     test = EvaluationBatches(data.test_images, data.test_labels, recipe.data, device=device, pretext=recipe.pretext)
-    density = measure_density(net)
+    density, question = measure_density(net), asked_in_judging(recipe)
     names = answers(recipe.pretext, data.label_names, data.shape)
     save_model(TrainedModel(net, recipe, data.shape, names), folder / MODEL)
     result = RunResult(
         folder=folder,
         model=folder / MODEL,
-        accuracy=judge(net, test),
+        accuracy=judge(net, test, question),
+        figure=question.figure,
         images=len(data.test_images),
         epoch=len(checkpoint["history"]),
         epochs=len(task.history),
@@ -256,8 +271,8 @@ def _conclude(task: Task, folder: Path, data: DataSet, device: torch.device, log
     )
     _write_results(result, recipe, device)
     log.write(
-        f"kept epoch {result.epoch} ({recipe.keep}): {result.accuracy:.2%} of {result.images} test images, "
-        f"density {result.density:.4f}, {result.seconds:.0f} s of training"
+        f"kept epoch {result.epoch} ({recipe.keep}): {result.figure} {result.accuracy:.2%}, of {result.images} test "
+        f"images, density {result.density:.4f}, {result.seconds:.0f} s of training"
     )
     return result
 
@@ -271,6 +286,7 @@ def _write_results(result: RunResult, recipe: Recipe, device: torch.device) -> N
             "paper": recipe.paper,
             "published": recipe.published,
             "accuracy": result.accuracy,
+            "figure": result.figure,
             "images": result.images,
             "chosen_by": judges if recipe.keep == "best" else "the last epoch",
             "epoch": result.epoch,
@@ -292,14 +308,16 @@ def _log_start(log: Log, recipe: Recipe, net: nn.Module, device: torch.device, *
     log.write(f"network: {recipe.network.name}, {count} parameters; method: {recipe.method.name}")
 
 
-def _report(folder: Path, log: Log, history: list[Row], layers: list[LayerRow], epochs: int) -> None:
+def _report(folder: Path, log: Log, history: list[Row], layers: list[LayerRow], recipe: Recipe) -> None:
     write_rows(folder / METRICS, history)
     if layers:
         write_rows(folder / LAYERS, layers)
-    row = history[-1]
+    row, figure = history[-1], asked_in_judging(recipe).figure
+    known = "" if isnan(row["train_accuracy"]) else f"train {row['train_accuracy']:.2%}  "
+    what = "" if figure == "accuracy" else f"{figure} "
     log.write(
-        f"epoch {len(history):3d}/{epochs}  loss {row['train_loss']:.4f}  train {row['train_accuracy']:.2%}  "
-        f"val {row['accuracy']:.2%}  density {row['density']:.4f}  {row['seconds']:.1f} s"
+        f"epoch {len(history):3d}/{recipe.epochs}  loss {row['train_loss']:.4f}  {known}"
+        f"val {what}{row['accuracy']:.2%}  density {row['density']:.4f}  {row['seconds']:.1f} s"
     )
 
 

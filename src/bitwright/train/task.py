@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,73 +14,32 @@ from bitwright.nas.lesson import SupernetLesson
 from bitwright.nas.supernet import Supernet
 from bitwright.nn.bayesian import hold_rest
 from bitwright.pretext.heads import head_name, in_head
-from bitwright.pretext.momentum import queue_logits
 from bitwright.train.augment import Targets
 from bitwright.train.batches import EvaluationBatches, TrainingBatches
-from bitwright.train.config import Loss, Recipe, write_recipe
+from bitwright.train.config import Recipe, write_recipe
 from bitwright.train.density import measure_density
 from bitwright.train.diagnostics import Diagnostics, LayerRow
 from bitwright.train.optim import lr_factor, make_optimizer
-from bitwright.train.pretext import make_momentum, read_logits
+from bitwright.train.questions import Question, asked_in_judging, asked_in_training
 from bitwright.train.teacher import make_teacher
 
 Row = dict[str, float]
 
 
-class Tally:
-    """Loss and accuracy over the images seen since the last `reset`, kept on the device until they are read."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.images = 0
-        self._loss: Tensor | float = 0.0
-        self._correct: Tensor | float = 0.0
-
-    def add(self, logits: Tensor, targets: Targets | None, loss: Tensor) -> None:
-        """Count a batch.
-
-        Shape:
-            logits: (N, classes).
-
-        Args:
-            logits: The network's output.
-            targets: What it should have been; of mixed images the first label counts. None: nothing was asked, and
-                the accuracy is not a number.
-            loss: Mean over the batch.
-        """
-        self.images += len(logits)
-        self._loss = self._loss + loss.detach() * len(logits)
-        right = nan if targets is None else (logits.detach().argmax(1) == targets.labels).sum()
-        self._correct = self._correct + right
-
-    @property
-    def loss(self) -> float:
-        """Mean loss."""
-        return float(self._loss) / max(self.images, 1)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images whose highest logit is the label's."""
-        return float(self._correct) / max(self.images, 1)
-
-
 @torch.inference_mode()
-def judge(net: nn.Module, batches: EvaluationBatches) -> float:
-    """Share of right answers of a network in eval mode, which is the deployed arithmetic.
+def judge(net: nn.Module, batches: EvaluationBatches, question: Question) -> float:
+    """What a network's answers are worth, in eval mode, which is the deployed arithmetic.
 
     Args:
         net: The network; it is left in eval mode.
-        batches: Of labelled images, or of a pretext.
+        batches: Of labelled images, scenes, or a pretext.
+        question: What it is asked.
     """
     net.eval()
-    tally = Tally()
+    question.reset()
     for x, targets in batches:
-        logits = read_logits(batches.pretext, net(x).float())
-        tally.add(logits, targets, torch.zeros(()))
-    return tally.accuracy
+        question.count(net(x), targets, torch.zeros(()))
+    return question.value
 
 
 class Task(pl.LightningModule):
@@ -89,9 +48,10 @@ class Task(pl.LightningModule):
     Every epoch adds a row to `history`: epoch, lr, train_loss, train_accuracy, loss, accuracy, penalty, density, score,
     seconds. The rows are part of each checkpoint, so a resumed run goes on with exactly the rows of its whole epochs.
 
-    `score`, by which the best epoch is chosen, is the accuracy on the validation images, less 1 while the method's
-    penalty is not 0, or the density still falls: an epoch that is as sparse as it should be comes before all that are
-    not.
+    `accuracy` is the figure of what is asked: of a detector it is mean average precision, and nothing for the training
+    scenes. `score`, by which the best epoch is chosen, is the accuracy on the validation images, less 1 while the
+    method's penalty is not 0, or the density still falls: an epoch that is as sparse as it should be comes before all
+    that are not.
 
     `diagnostics` has a row for each binary layer and epoch.
 
@@ -120,9 +80,8 @@ class Task(pl.LightningModule):
         self._compiled = torch.compile(net.__call__) if recipe.machine.compile else None
         # no modules of ours: their weights are not saved with it
         self._teacher = SupernetLesson() if isinstance(net, Supernet) else make_teacher(recipe.teacher, recipe.data)
-        self._momentum = make_momentum(recipe.pretext, recipe.teacher, net, recipe.seed)
-        self._training = Tally()
-        self._validation = Tally()
+        self._training = asked_in_training(recipe, net)
+        self._validation = asked_in_judging(recipe)
         self._started = 0.0
 
     @property
@@ -170,31 +129,19 @@ class Task(pl.LightningModule):
         if self.recipe.schedule.per == "step":
             self._move_to(self.current_epoch + index / self.trainer.num_training_batches)
         run = self.net if self._compiled is None else self._compiled
-        x, targets, read = self._ask(x, targets)
+        x, right = self._training.show(self.net, x, targets)
 
-        def label_loss(outputs: Tensor) -> Tensor:
-            assert targets is not None  # or it would have no weight
-            return targets.loss(read(outputs), self.recipe.loss)
+        def label_loss(outputs: Any) -> Tensor:
+            assert right is not None  # or it would have no weight
+            return self._training.loss(outputs, right)
 
         if self._teacher is None:
-            outputs = run(x).float()
+            outputs = run(x)
             loss = label_loss(outputs)
         else:
             outputs, loss = self._teacher.step(self.net, run, x, label_loss)
-        self._training.add(read(outputs), targets, loss)
+        self._training.count(outputs, right, loss)
         return loss + penalty(self._learning, loss)
-
-    def _ask(self, x: Tensor, targets: Targets) -> tuple[Tensor, Targets | None, Callable[[Tensor], Tensor]]:
-        """What the network sees of a batch, the right answers, and how its outputs become logits of the answers."""
-        pretext = self.recipe.pretext
-        if pretext.name != "moco":
-            return x, targets, lambda outputs: read_logits(pretext, outputs)
-        x, others = x.chunk(2)
-        if self._momentum is None:  # the teacher alone knows what is right
-            return x, None, lambda outputs: outputs
-        queue, keys = self._momentum.queue.to(x.device), self._momentum.answer(self.net, others)
-        first = Targets(torch.zeros(len(x), dtype=torch.int64, device=x.device))
-        return x, first, lambda outputs: queue_logits(outputs, keys, queue, pretext.temperature)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the method correct the weights that the optimizer moved."""
@@ -211,8 +158,8 @@ class Task(pl.LightningModule):
         x, targets = batch
         # Not the compiled network, and no mixed precision: fused or rounded operations could give other bits.
         with torch.autocast(x.device.type, enabled=False):
-            logits = read_logits(self.recipe.pretext, self.net(x))
-        self._validation.add(logits, targets, targets.loss(logits, Loss(self.recipe.loss.name)))
+            outputs = self.net(x)
+        self._validation.count(outputs, targets, self._validation.loss(outputs, targets))
 
     def on_validation_epoch_end(self) -> None:
         """Stop watching."""
@@ -227,10 +174,10 @@ class Task(pl.LightningModule):
         row = {
             "epoch": self.current_epoch,
             "lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
-            "train_loss": self._training.loss,
-            "train_accuracy": self._training.accuracy,
-            "loss": self._validation.loss,
-            "accuracy": self._validation.accuracy,
+            "train_loss": self._training.mean_loss,
+            "train_accuracy": self._training.value,
+            "loss": self._validation.mean_loss,
+            "accuracy": self._validation.value,
             "penalty": penalized,
             "density": density.total,
             "score": self._score(penalized),
@@ -246,22 +193,21 @@ class Task(pl.LightningModule):
 
     def _score(self, penalized: float) -> float:
         ramping = self.current_epoch < self.recipe.pruning.falling * self.recipe.epochs
-        return self._validation.accuracy - (penalized > 0 or ramping)
+        return self._validation.value - (penalized > 0 or ramping)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the recipe and the history into every checkpoint."""
         checkpoint["recipe"] = write_recipe(self.recipe)
         checkpoint["history"] = self.history
         checkpoint["diagnostics"] = self.diagnostics.state()
-        if self._momentum is not None:
-            checkpoint["momentum"] = self._momentum.state()
+        if state := self._training.state():
+            checkpoint["momentum"] = state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the history of the checkpoint."""
         self.history = list(checkpoint["history"])
         self.diagnostics.load(checkpoint["diagnostics"])
-        if self._momentum is not None:
-            self._momentum.load(checkpoint["momentum"])
+        self._training.load(checkpoint.get("momentum", {}))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave the batch where it is: the data set lives on the device already."""
