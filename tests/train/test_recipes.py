@@ -124,7 +124,9 @@ def _loss(net: torch.nn.Module, stage: Recipe, x: torch.Tensor, targets: Targets
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("recipe.toml")), ids=_name)
 def test_recipes_of_runs_are_still_read(path):
-    build_network(read_recipe(path))
+    recipe = read_recipe(path)
+    if not recipe.stages:  # whose networks are in folders of their own
+        build_network(recipe)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=_name)
