@@ -103,6 +103,7 @@ docs: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	$(BIN)/python docs/build_methods.py
 	$(BIN)/python docs/build_runs.py
+	$(BIN)/python docs/draw_samples.py
 
 clean:
 	rm -rf $(VENV) build dist
