@@ -8,7 +8,6 @@ Example: python docs/draw_samples.py
 import json
 from pathlib import Path
 
-import plotly.graph_objects as go
 import tyro
 from plotly.subplots import make_subplots
 
