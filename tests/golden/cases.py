@@ -78,6 +78,16 @@ def check_after(case: Case, net: nn.Module) -> None:
         case.check(f"after_buffer_{key}", net.state_dict()[own_name(key)])
 
 
+def run_layer(case: Case, layer: nn.Module) -> None:
+    """Run a convolution or linear layer forward and backward, compare the output and the gradients of x and w."""
+    x = case["x"].clone().requires_grad_()
+    out = layer(x)
+    out.backward(case["upstream"])
+    case.check("out", out)
+    case.check("grad_x", x.grad)
+    case.check("grad_w", layer.get_parameter("weight").grad)
+
+
 def run_block(case: Case, net: nn.Module, frozen: Sequence[str] = ()) -> None:
     """Load the parameters, run forward and backward, compare everything the file holds; `frozen` get no gradient."""
     load(case, net)

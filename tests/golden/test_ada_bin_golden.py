@@ -3,7 +3,7 @@
 import pytest
 import torch
 from blocks import TwoShortcuts
-from cases import Case, run_block
+from cases import Case, run_block, run_layer
 from torch import nn
 
 from bitwright.core.binarizers import ErrorDecay
@@ -68,12 +68,7 @@ def test_convolution(point: str, training: bool) -> None:
         layer.weight.copy_(case["w"])
         layer.input_binarizer.alpha.copy_(case["param_binary_a.alpha_a"])
         layer.input_binarizer.beta.copy_(case["param_binary_a.beta_a"])
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     case.check("grad_param_binary_a.alpha_a", layer.input_binarizer.alpha.grad)
     case.check("grad_param_binary_a.beta_a", layer.input_binarizer.beta.grad)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import Case, check_sign
+from cases import Case, check_sign, run_layer
 from torch import nn
 
 from bitwright.methods import bnn
@@ -32,9 +32,4 @@ def test_convolution() -> None:
     layer = binarize(nn.Conv2d(4, 8, 3, padding=1, bias=False), bnn(window=False), where=[""])
     with torch.no_grad():
         layer.weight.copy_(case["w"])
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)

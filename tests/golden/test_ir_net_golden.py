@@ -2,7 +2,7 @@
 
 import pytest
 from blocks import TwoShortcuts
-from cases import Case, check_sign, run_block
+from cases import Case, check_sign, run_block, run_layer
 from torch import nn
 
 from bitwright.core.binarizers import ErrorDecay
@@ -51,12 +51,7 @@ def test_convolution(name: str) -> None:
     layer = nn.Conv2d(4, 8, 3, padding=1, bias=False)
     at_point(case, binarize(layer, ir_net(real_input=name == "1w32a"), where=[""]))
     layer.weight.data.copy_(case["w"])
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from cases import Case, check_sign, run_block
+from cases import Case, check_sign, run_block, run_layer
 from torch import Tensor, nn
 
 from bitwright.core.binarizers import ErrorDecay, ScaledSign, Sign
@@ -129,12 +129,7 @@ def test_convolution(name: str) -> None:
     if "t" in case.values:
         for decay in (layer.weight_binarizer.sign, layer.input_binarizer):
             decay.t, decay.k = case.number("t"), case.number("k")
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     for key, parameter in layer.weight_binarizer.named_parameters():
         case.check(f"grad_param_{key}", parameter.grad)
 

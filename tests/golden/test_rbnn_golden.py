@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from blocks import TwoShortcuts
-from cases import Case, check_sign, run_block
+from cases import Case, check_sign, run_block, run_layer
 from torch import nn
 
 from bitwright.core.hooks import set_progress
@@ -82,12 +82,7 @@ def test_convolution(point: str) -> None:
     layer: Any = binarize(nn.Conv2d(4, 8, 3, padding=1, bias=False), published(case), where=[""])
     load(case, at_epoch(case, layer))
     layer.weight.data.copy_(case["w"])
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     case.check("grad_param_alpha", layer.rescale.alpha.grad)
     case.check("grad_param_rotate", layer.weight_binarizer.angle.grad)
 

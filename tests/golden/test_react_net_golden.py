@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import Case, check_sign, run_block
+from cases import Case, check_sign, run_block, run_layer
 from torch import Tensor, nn
 
 from bitwright.core.estimators import approx_sign
@@ -47,12 +47,7 @@ def test_convolution(name: str) -> None:
         layer.input_binarizer.bias.data.copy_(case["param_bias.bias"][0])
     else:
         layer.input_binarizer = nn.Identity()  # the file's input is binary already
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     if learned:
         case.check("grad_param_bias.bias", layer.input_binarizer.bias.grad)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from blocks import TwoShortcuts
-from cases import Case, check_sign, run_block
+from cases import Case, check_sign, run_block, run_layer
 from torch import nn
 
 from bitwright.methods import recu
@@ -49,12 +49,7 @@ def test_convolution(point: str) -> None:
     with torch.no_grad():
         layer.weight.copy_(case["w"])
         layer.rescale.alpha.copy_(case["param_alpha"])
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     case.check("grad_param_alpha", layer.rescale.alpha.grad)
 
 

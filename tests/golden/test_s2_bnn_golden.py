@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import Case, check_sign, rename, run_block
+from cases import Case, check_sign, rename, run_block, run_layer
 from torch import Tensor, nn
 
 from bitwright.core.estimators import approx_sign
@@ -34,12 +34,7 @@ def test_convolution() -> None:
     layer = binarize(nn.Conv2d(4, 8, 3, padding=1, bias=False), react_net(), where=[""])
     layer.weight.data.copy_(case["w"])
     layer.input_binarizer = nn.Identity()  # the file's input is binary already
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

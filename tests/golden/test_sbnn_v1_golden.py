@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import Case, check_sign
+from cases import Case, check_sign, run_layer
 from torch import nn
 
 from bitwright.core.hooks import penalty
@@ -51,12 +51,7 @@ def test_convolution(point: str) -> None:
     layer.weight.data.copy_(case["w"])
     set_up(case, layer.weight_binarizer)
     layer.input_binarizer.t, layer.input_binarizer.k = case.number("t"), case.number("k")
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     for key, parameter in layer.weight_binarizer.named_parameters():
         case.check(f"grad_param_{key}", parameter.grad)
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 import pytest
-from cases import Case, run_block
+from cases import Case, run_block, run_layer
 from torch import Tensor, nn
 
 from bitwright.core.hooks import after_step
@@ -50,12 +50,7 @@ def test_convolution() -> None:
     layer.weight.data.copy_(case["w"])
     for original, own in OURS.items():
         layer.input_binarizer.get_parameter(own).data.copy_(case[f"param_gsa.gs.{original}"].view(-1))
-    x = case["x"].clone().requires_grad_()
-    out = layer(x)
-    out.backward(case["upstream"])
-    case.check("out", out)
-    case.check("grad_x", x.grad)
-    case.check("grad_w", layer.weight.grad)
+    run_layer(case, layer)
     for original, own in OURS.items():
         case.check(f"grad_param_gsa.gs.{original}", layer.input_binarizer.get_parameter(own).grad)
 
