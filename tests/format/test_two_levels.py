@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from damage import repair_checksum
-from real_layers import graph_of, layer
+from real_layers import check_file_of, graph_of, layer
 
 from bitwright import _native
 from bitwright.errors import FormatError
@@ -15,7 +15,6 @@ from bitwright.format.reader import from_bytes
 from bitwright.format.two_levels import decode, encode, size
 from bitwright.format.writer import op_blobs, to_bytes
 from bitwright.ir import ops
-from bitwright.ir.interpret import interpret
 from bitwright.report.summary import summarize
 
 
@@ -41,17 +40,7 @@ def test_weights_of_two_levels_come_back_bit_for_bit(name, rng):
     assert data is not None
     assert len(data) == size(weight.size, len(weight)) < weight.nbytes
     assert decode(b"1234" + data, 4, weight.size, len(weight)).tobytes() == weight.tobytes()
-    graph = graph_of(weight)
-    file = to_bytes(graph)
-    (op,) = from_bytes(file).ops
-    assert isinstance(op, ops.Conv | ops.Linear)
-    assert op.weight.tobytes() == weight.tobytes()
-    x = rng.standard_normal((2, *graph.input_type.shape)).astype(np.float32)
-    for isa in _native.available_isas():
-        engine = _native.Engine(file, isa=isa)
-        y = np.empty((2, *engine.output_shape), np.float32)
-        engine.run(x, y)
-        np.testing.assert_array_equal(y, interpret(graph, x))
+    check_file_of(weight, rng)
 
 
 @pytest.mark.parametrize(
